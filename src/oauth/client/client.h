@@ -1,0 +1,159 @@
+#pragma once
+// The atproto OAuth client: from "alice.test" to a session that signs XRPC requests.
+// Source: https://atproto.com/specs/oauth; RFC 6749, 7636 (PKCE), 9126 (PAR), 9207 (iss), 9449 (DPoP), 7523
+// (private_key_jwt), 7009 (revocation).
+//
+//   OauthClient client({.metadata = *ClientMetadata::loopback({"http://127.0.0.1:8080/callback"},
+//   "atproto")},
+//                      {fetch, resolver, clock, rng, states, sessions});
+//   CO_TRY(auto started, co_await client.authorize("alice.test", {}));   // redirect the browser to
+//   started.url CO_TRY(auto signed_in, co_await client.callback(query_fields, {}));  // on the redirect URI
+//   CO_TRY(auto answer, co_await signed_in.session.call("GET", "com.atproto.repo.getRecord", {.params = …}));
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "atproto/identity/resolver.h"
+#include "base/fetch.h"
+#include "base/json.h"
+#include "base/rng.h"
+#include "base/time.h"
+#include "base/url.h"
+#include "oauth/client/metadata.h"
+#include "oauth/client/server_metadata.h"
+#include "oauth/client/stores.h"
+
+namespace latchkey::oauth::client {
+
+enum class Error {
+  invalid_input,         // neither handle, DID nor server URL; an e-mail address among them
+  unknown_account,       // the handle or DID does not resolve
+  invalid_server,        // the server's metadata breaks the profile, or the account has no usable PDS
+  unreachable,           // network failure, 5xx, or an answer that is not what it should be
+  request_refused,       // the authorization server refused PAR; oauth_error says why
+  invalid_callback,      // parameters missing or doubled
+  unknown_state,         // never issued here, used already, expired, or started in another browser
+  issuer_mismatch,       // RFC 9207 §2.4
+  access_denied,         // the user or the server said no; oauth_error says which
+  grant_refused,         // the token endpoint refused the code
+  invalid_token_answer,  // missing sub, scope without atproto, token type other than DPoP
+  subject_mismatch,      // `sub` is not the account the flow began with, or its PDS trusts another issuer
+  session_ended,         // revoked, expired for good, or not in the store
+};
+
+struct Fault {
+  Error code;
+  std::string message;      // may be shown to the user
+  std::string detail;       // logs only; no tokens
+  std::string oauth_error;  // "access_denied", "invalid_grant", … when a server sent one
+  std::string app_state;    // on callback faults after the state was recognised
+};
+
+struct AuthorizeOptions {
+  std::string redirect_uri;  // one of the metadata's; "" means the first
+  std::string scope;         // "" means the metadata's
+  std::string prompt;        // "", "login", "consent", "select_account", "create", "none"
+  /// Returned by callback(). Not sent anywhere: the `state` parameter is random.
+  std::string app_state;
+  /// Something only this browser holds (the value of a cookie). callback() wants the same.
+  std::string browser;
+  /// Put on the authorize URL only, never into the pushed request: the place for an e-mail address.
+  std::string login_hint;
+};
+
+struct AuthorizationStarted {
+  std::string url;    // where to send the browser
+  std::string state;  // the state parameter, for apps that track it
+};
+
+struct CallOptions {
+  std::vector<std::pair<std::string, std::string>> params;  // query parameters
+  std::optional<json::Value> json;                          // body as application/json
+  std::string body;                                         // or a body of `content_type`
+  std::string content_type;
+  HeaderList headers;  // e.g. atproto-proxy
+  std::size_t max_answer = 5 << 20;
+  std::chrono::milliseconds timeout{15'000};
+};
+
+class OauthClient;
+
+/// One signed-in account. A cheap handle: copies share what they know. Must not outlive its client.
+class Session {
+ public:
+  const std::string& id() const;
+  const Did& did() const;
+  std::string issuer() const;
+  std::string pds() const;
+  std::string scope() const;
+  std::optional<Time> expires_at() const;
+
+  /// An XRPC request to the account's PDS (`method` GET or POST). Any HTTP status is a value; a Fault means
+  /// that the session ended or the network failed. Expired tokens are refreshed, nonce demands answered.
+  Task<Result<FetchResponse, Fault>> call(std::string method, std::string nsid, CallOptions options);
+  /// A new access token now.
+  Task<Result<void, Fault>> refresh();
+  /// Revokes at the server (as far as it can be reached) and forgets the session.
+  Task<void> sign_out();
+
+ private:
+  friend class OauthClient;
+  struct State;
+  Session(OauthClient* client, StoredSession stored);
+  StoredSession snapshot() const;
+  OauthClient* client_;
+  std::shared_ptr<State> state_;
+};
+
+struct SignedIn {
+  Session session;
+  std::optional<Handle> handle;  // verified in both directions
+  std::string app_state;
+};
+
+struct ClientOptions {
+  ClientMetadata metadata;
+  PlainHttp plain_http = PlainHttp::refuse;  // `loopback` in development
+  std::chrono::seconds state_lifetime{600};
+  std::chrono::seconds metadata_ttl{300};
+  std::chrono::seconds refresh_before{30};  // an access token this close to its end is refreshed first
+  std::chrono::milliseconds timeout{10'000};
+};
+
+struct ClientParts {
+  Fetch& fetch;
+  identity::Resolver& resolver;
+  const Clock& clock;
+  Rng& rng;
+  StateStore& states;
+  SessionStore& sessions;
+};
+
+/// Thread-safe.
+class OauthClient {
+ public:
+  OauthClient(ClientOptions options, ClientParts parts);
+  ~OauthClient();
+  OauthClient(const OauthClient&) = delete;
+
+  const ClientMetadata& metadata() const { return options_.metadata; }
+
+  /// `input`: a handle, a DID, or the URL of a PDS or authorization server.
+  Task<Result<AuthorizationStarted, Fault>> authorize(std::string input, AuthorizeOptions options);
+  /// `params`: the query of the redirect URI. `browser`: as given to authorize().
+  Task<Result<SignedIn, Fault>> callback(FormFields params, std::string browser);
+  Task<Result<Session, Fault>> restore(std::string session_id);
+  Task<std::vector<std::string>> sessions_of(Did did);
+
+ private:
+  friend class Session;
+  struct Impl;
+  ClientOptions options_;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace latchkey::oauth::client
