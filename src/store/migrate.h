@@ -1,0 +1,27 @@
+#pragma once
+// Schema changes, kept as data beside the code they serve. Each runs once, in one transaction, in order of
+// version; a component's versions are 1, 2, 3 …
+//
+// The SQL is one text for both engines, several statements: BIGINT, TEXT, BLOB; WITHOUT ROWID where it helps.
+// On PostgreSQL BLOB and INTEGER become BYTEA and BIGINT, WITHOUT ROWID is dropped, TEXT columns get the
+// bytewise collation SQLite has, INTEGER PRIMARY KEY AUTOINCREMENT becomes an identity column.
+
+#include <span>
+#include <string_view>
+
+#include "store/database.h"
+
+namespace latchkey::store {
+
+struct Migration {
+  std::string_view component;  // "pds", "oauth_server", a plugin's id
+  int version;
+  std::string_view sql;
+};
+
+/// Brings the database up to date; what is already there is left alone, also when two processes start at
+/// once. Throws Error when a migration fails (nothing of it stays) or when the database was written by a
+/// newer program.
+void migrate(Database& db, std::span<const Migration> migrations, Time now = SystemClock().now());
+
+}  // namespace latchkey::store
