@@ -57,5 +57,7 @@ struct NodeData {
 /// empty node is accepted; that it stands alone is for the reader of the tree to check.
 Result<NodeData, Error> decode_node(BytesView block);
 Bytes encode_node(const NodeData& node);
+/// Entries of a block that encode_node or Tree wrote, from its first bytes.
+std::size_t entry_count(BytesView block);
 
 }  // namespace latchkey::mst
