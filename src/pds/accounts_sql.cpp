@@ -1,0 +1,184 @@
+#include "pds/accounts.h"
+
+namespace latchkey::pds {
+
+std::optional<std::string_view> Account::status() const {
+  if (takedown_ref) return "takendown";
+  if (deactivated_at) return "deactivated";
+  return std::nullopt;
+}
+
+std::string Account::handle_text() const { return handle ? std::string(handle->str()) : "handle.invalid"; }
+
+namespace accounts {
+namespace {
+
+using store::Row;
+using store::Sql;
+using store::Tx;
+
+#define ACCOUNT_COLUMNS                                                                  \
+  "account.id, account.did, account.handle, account.email, account.email_confirmed_at, " \
+  "account.created_at, account.activated_at, account.deactivated_at, account.takedown_ref"
+constexpr std::size_t k_account_columns = 9;
+
+constexpr Sql k_by_did{"SELECT " ACCOUNT_COLUMNS " FROM account WHERE did = ?1 AND activated_at IS NOT NULL"};
+constexpr Sql k_by_handle{"SELECT " ACCOUNT_COLUMNS
+                          " FROM account WHERE handle = ?1 AND activated_at IS NOT NULL"};
+constexpr Sql k_by_email{"SELECT " ACCOUNT_COLUMNS
+                         " FROM account WHERE email = ?1 AND activated_at IS NOT NULL"};
+constexpr Sql k_holder_of_handle{"SELECT " ACCOUNT_COLUMNS " FROM account WHERE handle = ?1"};
+constexpr Sql k_holder_of_email{"SELECT " ACCOUNT_COLUMNS " FROM account WHERE email = ?1"};
+
+// DO NOTHING instead of an error: a constraint error would end the transaction, and which of the three names
+// is taken is a plain answer to the person signing up.
+constexpr Sql k_insert{
+    "INSERT INTO account (did, handle, email, email_confirmed_at, password_scrypt, signing_key, created_at) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING RETURNING id"};
+constexpr Sql k_insert_creation{
+    "INSERT INTO account_creation (account_id, operation, rev, commit_cid, data, commit_block, created_at) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"};
+constexpr Sql k_activate{"UPDATE account SET activated_at = ?2 WHERE id = ?1 AND activated_at IS NULL"};
+constexpr Sql k_delete_creation{"DELETE FROM account_creation WHERE account_id = ?1"};
+constexpr Sql k_delete_unfinished{"DELETE FROM account WHERE id = ?1 AND activated_at IS NULL"};
+constexpr Sql k_creation{"SELECT " ACCOUNT_COLUMNS
+                         ", c.operation, c.rev, c.commit_cid, c.data, c.commit_block "
+                         "FROM account_creation c JOIN account ON account.id = c.account_id "
+                         "WHERE c.account_id = ?1"};
+constexpr Sql k_unfinished{
+    "SELECT account_id FROM account_creation WHERE created_at <= ?1 ORDER BY account_id"};
+
+constexpr Sql k_password{"SELECT password_scrypt FROM account WHERE id = ?1"};
+constexpr Sql k_signing_key{"SELECT signing_key FROM account WHERE id = ?1"};
+constexpr Sql k_set_deactivated{"UPDATE account SET deactivated_at = ?2 WHERE id = ?1"};
+constexpr Sql k_set_takedown{"UPDATE account SET takedown_ref = ?2 WHERE id = ?1"};
+
+constexpr Sql k_list{
+    "SELECT " ACCOUNT_COLUMNS
+    ", h.rev, h.commit_cid, h.data FROM account JOIN repo_head h ON h.account_id = account.id "
+    "WHERE account.id > ?1 AND account.activated_at IS NOT NULL ORDER BY account.id LIMIT ?2"};
+
+Account read_account(Row& row) {
+  std::optional<Handle> handle;
+  if (!row.is_null(2)) handle = Handle::parse(row.text(2)).value();
+  return Account{.id = row.int64(0),
+                 .did = Did::parse(row.text(1)).value(),
+                 .handle = std::move(handle),
+                 .email = row.opt_text(3),
+                 .email_confirmed_at = row.opt_time(4),
+                 .created_at = row.time(5),
+                 .activated_at = row.opt_time(6),
+                 .deactivated_at = row.opt_time(7),
+                 .takedown_ref = row.opt_text(8)};
+}
+
+std::optional<Account> account_of(std::optional<Row> row) {
+  if (!row) return std::nullopt;
+  return read_account(*row);
+}
+
+}  // namespace
+
+Result<std::int64_t, Taken> begin_creation(Tx& tx, const NewAccount& a, const std::string& operation,
+                                           const RepoHead& head, Time now) {
+  auto row = tx.one(k_insert, a.did.str(), a.handle.str(), a.email, a.email_confirmed_at, a.password_scrypt,
+                    a.sealed_signing_key, now);
+  if (!row) {
+    if (tx.one(k_holder_of_handle, a.handle.str())) return fail(Taken::handle);
+    if (a.email && tx.one(k_holder_of_email, *a.email)) return fail(Taken::email);
+    return fail(Taken::did);
+  }
+  const std::int64_t id = row->int64(0);
+  tx.exec(k_insert_creation, id, operation, head.rev, head.commit.bytes(), head.data.bytes(), head.block,
+          now);
+  return id;
+}
+
+bool finish_creation(Tx& tx, std::int64_t id, Time now) {
+  if (tx.exec(k_activate, id, now) == 0) return false;
+  tx.exec(k_delete_creation, id);
+  return true;
+}
+
+void abandon_creation(Tx& tx, std::int64_t id) {
+  if (tx.exec(k_delete_unfinished, id) == 1) tx.exec(k_delete_creation, id);
+}
+
+std::optional<Creation> creation(Tx& tx, std::int64_t id) {
+  auto row = tx.one(k_creation, id);
+  if (!row) return std::nullopt;
+  const std::size_t n = k_account_columns;
+  return Creation{.account = read_account(*row),
+                  .operation = row->take_text(n),
+                  .head = {.rev = row->take_text(n + 1),
+                           .commit = Cid::from_bytes(row->blob(n + 2)).value(),
+                           .data = Cid::from_bytes(row->blob(n + 3)).value(),
+                           .block = row->take_blob(n + 4)}};
+}
+
+std::vector<std::int64_t> unfinished(Tx& tx, Time until) {
+  std::vector<std::int64_t> ids;
+  tx.each(k_unfinished, [&](Row& row) { ids.push_back(row.int64(0)); }, until);
+  return ids;
+}
+
+std::optional<Account> by_did(Tx& tx, const Did& did) { return account_of(tx.one(k_by_did, did.str())); }
+
+std::optional<Account> by_handle(Tx& tx, const Handle& handle) {
+  return account_of(tx.one(k_by_handle, handle.str()));
+}
+
+std::optional<Account> by_identifier(Tx& tx, const AtIdentifier& id) {
+  if (auto did = id.did()) return by_did(tx, *did);
+  return by_handle(tx, *id.handle());
+}
+
+std::optional<Account> by_email(Tx& tx, std::string_view email) {
+  return account_of(tx.one(k_by_email, email));
+}
+
+std::optional<Account> holder_of_handle(Tx& tx, const Handle& handle) {
+  return account_of(tx.one(k_holder_of_handle, handle.str()));
+}
+
+std::optional<Account> holder_of_email(Tx& tx, std::string_view email) {
+  return account_of(tx.one(k_holder_of_email, email));
+}
+
+std::optional<std::string> password_scrypt(Tx& tx, std::int64_t id) {
+  auto row = tx.one(k_password, id);
+  return row ? row->opt_text(0) : std::nullopt;
+}
+
+Bytes sealed_signing_key(Tx& tx, std::int64_t id) {
+  auto row = tx.one(k_signing_key, id);
+  if (!row) throw std::runtime_error("no signing key: the account is gone");
+  return row->take_blob(0);
+}
+
+void set_deactivated(Tx& tx, std::int64_t id, std::optional<Time> since) {
+  tx.exec(k_set_deactivated, id, since);
+}
+
+void set_takedown(Tx& tx, std::int64_t id, std::optional<std::string> ref) {
+  tx.exec(k_set_takedown, id, ref);
+}
+
+std::vector<Listed> list(Tx& tx, std::int64_t after_id, std::int64_t limit) {
+  std::vector<Listed> out;
+  tx.each(
+      k_list,
+      [&](Row& row) {
+        const std::size_t n = k_account_columns;
+        out.push_back({.account = read_account(row),
+                       .head = {.rev = row.take_text(n),
+                                .commit = Cid::from_bytes(row.blob(n + 1)).value(),
+                                .data = Cid::from_bytes(row.blob(n + 2)).value(),
+                                .block = {}}});
+      },
+      after_id, limit);
+  return out;
+}
+
+}  // namespace accounts
+}  // namespace latchkey::pds

@@ -1,0 +1,82 @@
+#include "pds/schema.h"
+
+namespace latchkey::pds {
+namespace {
+
+// Three rows per commit (record, head, event), all found by path order: docs/decisions, lean layout. The
+// Merkle tree is not stored; it follows from the records and is checked against repo_head.data when it is
+// rebuilt.
+constexpr store::Migration k_migrations[] = {{"pds", 1, R"sql(
+CREATE TABLE account (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  did TEXT NOT NULL UNIQUE,
+  handle TEXT UNIQUE,
+  email TEXT UNIQUE,
+  email_confirmed_at BIGINT,
+  password_scrypt TEXT,
+  signing_key BLOB NOT NULL,
+  created_at BIGINT NOT NULL,
+  activated_at BIGINT,
+  deactivated_at BIGINT,
+  delete_after BIGINT,
+  takedown_ref TEXT
+);
+
+CREATE TABLE account_creation (
+  account_id BIGINT NOT NULL PRIMARY KEY,
+  operation TEXT NOT NULL,
+  rev TEXT NOT NULL,
+  commit_cid BLOB NOT NULL,
+  data BLOB NOT NULL,
+  commit_block BLOB NOT NULL,
+  created_at BIGINT NOT NULL
+);
+
+CREATE TABLE record (
+  account_id BIGINT NOT NULL,
+  collection TEXT NOT NULL,
+  rkey TEXT NOT NULL,
+  cid BLOB NOT NULL,
+  value BLOB NOT NULL,
+  PRIMARY KEY (account_id, collection, rkey)
+) WITHOUT ROWID;
+
+CREATE TABLE repo_head (
+  account_id BIGINT NOT NULL PRIMARY KEY,
+  rev TEXT NOT NULL,
+  commit_cid BLOB NOT NULL,
+  data BLOB NOT NULL,
+  commit_block BLOB NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE repo_event (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  account_id BIGINT NOT NULL,
+  kind BIGINT NOT NULL,
+  payload BLOB NOT NULL,
+  created_at BIGINT NOT NULL
+);
+
+CREATE TABLE repo_event_pending (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  account_id BIGINT NOT NULL,
+  kind BIGINT NOT NULL,
+  payload BLOB NOT NULL,
+  created_at BIGINT NOT NULL
+);
+
+CREATE TABLE refresh_token (
+  id TEXT NOT NULL PRIMARY KEY,
+  account_id BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  next_id TEXT,
+  app_password TEXT
+) WITHOUT ROWID;
+CREATE INDEX refresh_token_account ON refresh_token (account_id);
+)sql"}};
+
+}  // namespace
+
+std::span<const store::Migration> migrations() { return k_migrations; }
+
+}  // namespace latchkey::pds
