@@ -17,8 +17,8 @@ using HeaderList = std::vector<std::pair<std::string, std::string>>;
 struct FetchRequest {
   std::string method = "GET";
   std::string url;
-  HeaderList headers;
-  std::string body;
+  HeaderList headers = {};
+  std::string body = {};
   std::size_t max_body = 1 << 20;           // a longer answer is an error
   std::chrono::milliseconds timeout{5000};  // for the whole exchange
 };

@@ -47,6 +47,7 @@ struct Promise : PromiseBase {
   void return_value(U&& value) {
     result.template emplace<1>(std::forward<U>(value));
   }
+  void return_value(T value) { result.template emplace<1>(std::move(value)); }  // co_return {…}
   void unhandled_exception() { result.template emplace<2>(std::current_exception()); }
   T take() {
     if (result.index() == 2) std::rethrow_exception(std::get<2>(result));

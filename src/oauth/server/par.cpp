@@ -1,0 +1,85 @@
+// Pushed authorization requests, RFC 9126, the only way into this server.
+
+#include "atproto/syntax/at_identifier.h"
+#include "oauth/pkce/pkce.h"
+#include "oauth/server/server.h"
+
+namespace latchkey::oauth {
+
+Task<web::Response> Server::par(web::Request request) {
+  const std::string id = request.id;
+  co_return render(co_await pushed(std::move(request)), 201, id);
+}
+
+Task<Result<json::Object, Fault>> Server::pushed(web::Request request) {
+  const Time now = clock_.now();
+  CO_TRY(auto form, parameters(request));
+  CO_TRY(auto proof,
+         check_proof(request.headers.all("dpop"), "POST", options_.issuer + "/oauth/par", {}, now));
+  CO_TRY(auto caller, co_await authenticate(form));
+  const Client& client = *caller.client;
+  if (caller.auth.jkt == proof.jkt)
+    co_return fault(Error::invalid_dpop_proof, "The DPoP key must not be the client's own key");
+
+  // RFC 9126 §2.1: a pushed request does not point to another one. Request objects (RFC 9101) are not
+  // supported.
+  if (single(form, "request_uri") || single(form, "request"))
+    co_return fault(Error::invalid_request, "request and request_uri are not allowed here");
+  if (const auto type = single(form, "response_type"); type != "code")
+    co_return fault(type ? Error::unsupported_response_type : Error::invalid_request,
+                    "response_type must be \"code\"");
+
+  AuthorizationRequest ar{
+      .client_id = client.id.str(), .dpop_jkt = proof.jkt, .auth = caller.auth, .created_at = now};
+  ar.redirect_uri = single(form, "redirect_uri").value_or("");
+  if (ar.redirect_uri.empty()) co_return fault(Error::invalid_request, "redirect_uri is required");
+  if (!client.allows_redirect_uri(ar.redirect_uri))
+    co_return fault(Error::invalid_request, "Invalid redirect_uri");
+
+  ar.state = single(form, "state").value_or("");
+  if (ar.state.empty()) co_return fault(Error::invalid_request, "state is required");
+  if (ar.state.size() > 2048) co_return fault(Error::invalid_request, "state is too long");
+
+  // RFC 7636 §4.3, with S256 as the only method.
+  ar.code_challenge = single(form, "code_challenge").value_or("");
+  if (!is_valid_challenge(ar.code_challenge))
+    co_return fault(Error::invalid_request, "code_challenge must be 43 base64url characters");
+  if (!is_supported_challenge_method(single(form, "code_challenge_method").value_or("")))
+    co_return fault(Error::invalid_request, "code_challenge_method must be \"S256\"");
+
+  ar.response_mode = single(form, "response_mode").value_or("query");
+  if (ar.response_mode != "query" && ar.response_mode != "fragment")
+    co_return fault(Error::invalid_request, "response_mode must be \"query\" or \"fragment\"");
+
+  const auto asked = ScopeSet::parse(single(form, "scope").value_or(""));
+  if (!asked) co_return fault(Error::invalid_scope, asked.error().detail);
+  if (const auto ok = check_atproto_scopes(*asked); !ok)
+    co_return fault(Error::invalid_scope, ok.error().detail);
+  const auto declared = ScopeSet::parse(client.scope);
+  if (!declared || !declared->includes(*asked))
+    co_return fault(Error::invalid_scope, "A scope is not declared in the client metadata");
+  ar.scope = asked->known().str();
+
+  // An e-mail belongs on the authorize URL only: here it would tell the app's server log who signs in.
+  if (const auto hint = single(form, "login_hint")) {
+    const auto identifier = AtIdentifier::parse(*hint);
+    if (!identifier) co_return fault(Error::invalid_request, "Invalid login_hint");
+    ar.login_hint = identifier->str();
+  }
+  if (const auto prompt = single(form, "prompt")) {
+    if (*prompt != "none" && *prompt != "login" && *prompt != "consent" && *prompt != "select_account" &&
+        *prompt != "create")
+      co_return fault(Error::invalid_request, "Invalid prompt");
+    ar.prompt = *prompt;
+  }
+
+  const std::string request_uri = std::string(k_request_uri_prefix) + rng_.token();
+  ar.id = *requests::id_of(request_uri);
+  ar.expires_at = now + k_request_lifetime;
+  const bool fresh = co_await db_.write([&ar](store::Tx& tx) { return requests::insert(tx, ar); });
+  if (!fresh) co_return fault(Error::invalid_request, "code_challenge was used before");
+  co_return json::Object{{"request_uri", request_uri},
+                         {"expires_in", std::int64_t{std::chrono::seconds(k_request_lifetime).count()}}};
+}
+
+}  // namespace latchkey::oauth

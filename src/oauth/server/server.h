@@ -1,0 +1,118 @@
+#pragma once
+// The authorization server: the machine-facing endpoints here, and the steps the sign-in pages take
+// (authorize.cpp).
+//
+//   PAR (par.cpp) → pages open, bind and approve the request (authorize.cpp) → token (token.cpp) → resource
+//   (resource.cpp)
+//
+// Sources: atproto.com/specs/oauth; RFC 6749, 7009, 7523, 7636, 8414, 9126, 9207, 9449, 9728.
+
+#include "base/rng.h"
+#include "oauth/dpop/dpop.h"
+#include "oauth/dpop/nonces.h"
+#include "oauth/dpop/replay_cache.h"
+#include "oauth/scopes/scopes.h"
+#include "oauth/server/clients.h"
+#include "oauth/server/requests.h"
+#include "oauth/server/sessions.h"
+#include "oauth/server/tokens.h"
+#include "web/router.h"
+
+namespace latchkey::oauth {
+
+struct ServerOptions {
+  std::string issuer;                  // origin of the PDS: https://pds.example
+  std::string authorization_endpoint;  // https://auth.pds.example/oauth/authorize
+  Secret<Bytes> secret;                // 32 bytes or more; every key of this server is derived from it
+  LocalHosts local_hosts = LocalHosts::refuse;
+};
+
+/// A request as the pages see it, with the client behind it.
+struct OpenRequest {
+  AuthorizationRequest request;
+  std::shared_ptr<const Client> client;
+};
+
+class Server {
+ public:
+  Server(ServerOptions options, store::Database& db, Fetch& fetch, const Clock& clock, Rng& rng);
+
+  /// PAR, token, revoke, jwks and both metadata documents, on the issuer's host.
+  void add_routes(web::Router& router);
+
+  // --- For the pages on the authorization host (authorize.cpp) ---
+
+  /// Finds the request and binds it to this browser (a hash of its flow cookie); a second browser is refused.
+  /// The fault is for a page: nothing about the request may be trusted yet.
+  Task<Result<OpenRequest, Fault>> open(std::string request_uri, std::string client_id, std::string browser);
+  /// The same for a browser that is bound already.
+  Task<Result<OpenRequest, Fault>> reopen(std::string request_id, std::string browser);
+  /// Issues the code for `did`, once, and remembers the approval. The caller proved who sits in front of
+  /// `browser`.
+  Task<Result<web::Response, Fault>> approve(OpenRequest open, std::string did);
+  /// Ends the request with an error for the client.
+  Task<Result<web::Response, Fault>> refuse(OpenRequest open, Error error, std::string description);
+  /// Whether this account approved everything asked before, and the client is one that can prove who it is.
+  Task<bool> is_approved(OpenRequest open, std::string did);
+
+  // --- For the resource server (resource.cpp) ---
+
+  struct ResourceRequest {
+    std::string method, uri, token;
+    std::vector<std::string> proofs;  // the values of every DPoP header
+  };
+  struct Grant {
+    std::string did, scope, client_id;
+  };
+  /// RFC 9449 §7: the token, its session and the proof that the caller holds the key.
+  Task<Result<Grant, Fault>> check_resource(ResourceRequest request);
+  std::string current_nonce() const { return nonces_.current(clock_.now()); }
+
+  /// Deletes what has expired. Run it now and then.
+  Task<void> clean();
+
+  const std::string& issuer() const { return options_.issuer; }
+
+ private:
+  struct Caller {  // who asks at a machine-facing endpoint
+    std::shared_ptr<const Client> client;
+    ClientBinding auth;
+  };
+
+  Task<web::Response> par(web::Request request);
+  Task<web::Response> token(web::Request request);
+  Task<web::Response> revoke(web::Request request);
+  json::Object metadata() const;
+  json::Object resource_metadata() const;
+
+  Task<Result<json::Object, Fault>> pushed(web::Request request);
+  Task<Result<json::Object, Fault>> exchange(web::Request request);
+  Task<Result<json::Object, Fault>> exchange_code(FormFields form, Caller caller, DpopProof proof);
+  Task<Result<json::Object, Fault>> exchange_refresh(FormFields form, Caller caller, DpopProof proof);
+  Task<Result<void, Fault>> revoke_token(web::Request request);
+
+  /// Form or JSON; every parameter once (RFC 6749 §3.2).
+  static Result<FormFields, Fault> parameters(const web::Request& request);
+  /// RFC 9449 §4.3 with our nonce and replay rules.
+  Result<DpopProof, Fault> check_proof(const std::vector<std::string>& proofs, std::string method,
+                                       std::string uri, std::optional<std::string> access_token, Time now);
+  /// client_id and, for confidential clients, the assertion (RFC 7523 §3).
+  Task<Result<Caller, Fault>> authenticate(FormFields form);
+  json::Object token_response(const Session& session, std::string_view scope, bool with_refresh,
+                              Time now) const;
+  web::Response render(Result<json::Object, Fault> outcome, int ok_status, std::string_view request_id) const;
+
+  ServerOptions options_;
+  store::Database& db_;
+  const Clock& clock_;
+  Rng& rng_;
+  Clients clients_;
+  KeyCache keys_;
+  Nonces nonces_;
+  ReplayCache proofs_seen_;
+  ReplayCache assertions_seen_;
+  RefreshTokens refresh_tokens_;
+  AccessTokens access_tokens_;
+};
+
+}  // namespace latchkey::oauth

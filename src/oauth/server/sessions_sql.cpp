@@ -1,0 +1,106 @@
+#include <fmt/format.h>
+
+#include "base/encoding.h"
+#include "crypto/hash.h"
+#include "oauth/server/sessions.h"
+
+namespace latchkey::oauth {
+namespace {
+
+using store::Sql;
+
+constexpr Sql k_insert{
+    "INSERT INTO oauth_session (id, did, client_id, scope, dpop_jkt, auth_kid, auth_jkt, created_at, "
+    "last_used_at, "
+    "expires_at, generation, rotated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"};
+constexpr Sql k_find{
+    "SELECT did, client_id, scope, dpop_jkt, auth_kid, auth_jkt, created_at, last_used_at, expires_at, "
+    "generation, "
+    "rotated_at FROM oauth_session WHERE id = ?1 AND expires_at > ?2 AND revoked_at IS NULL"};
+constexpr Sql k_revoke{"UPDATE oauth_session SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL"};
+constexpr Sql k_rotate{
+    "UPDATE oauth_session SET generation = generation + 1, rotated_at = ?3, last_used_at = ?3, expires_at = "
+    "?4 "
+    "WHERE id = ?1 AND generation = ?2 AND revoked_at IS NULL"};
+constexpr Sql k_clean{"DELETE FROM oauth_session WHERE expires_at < ?1"};
+
+}  // namespace
+
+// base64url of 16 random bytes (the session), '.', the generation in decimal, '.', a MAC over both.
+std::string RefreshTokens::token(std::string_view session_id, std::int64_t generation) const {
+  const std::string body = fmt::format("{}.{}", session_id, generation);
+  return body + "." + base64url(crypto::hmac_sha256(key_.reveal(), as_bytes(body)));
+}
+
+std::optional<RefreshTokens::Parts> RefreshTokens::parse(std::string_view text) const {
+  if (text.size() > 200) return std::nullopt;
+  const auto dot = text.find('.');
+  if (dot == std::string_view::npos) return std::nullopt;
+  const auto second = text.find('.', dot + 1);
+  if (second == std::string_view::npos) return std::nullopt;
+  const auto number = text.substr(dot + 1, second - dot - 1);
+  if (number.empty() || number.size() > 10 ||
+      number.find_first_not_of("0123456789") != std::string_view::npos)
+    return std::nullopt;
+  Parts parts{std::string(text.substr(0, dot)), std::stoll(std::string(number))};
+  if (!crypto::equal(as_bytes(token(parts.session_id, parts.generation)), as_bytes(text)))
+    return std::nullopt;
+  return parts;
+}
+
+namespace sessions {
+
+void insert(store::Tx& tx, const Session& s) {
+  tx.exec(k_insert, s.id, s.did, s.client_id, s.scope, s.dpop_jkt, s.auth.kid, s.auth.jkt,
+          unix_micros(s.created_at), unix_micros(s.last_used_at), unix_micros(s.expires_at), s.generation,
+          unix_micros(s.rotated_at));
+}
+
+std::optional<Session> find_living(store::Tx& tx, std::string_view id, Time now) {
+  const auto row = tx.one(k_find, id, unix_micros(now));
+  if (!row) return std::nullopt;
+  return Session{.id = std::string(id),
+                 .did = row->text(0),
+                 .client_id = row->text(1),
+                 .scope = row->text(2),
+                 .dpop_jkt = row->text(3),
+                 .auth = {row->opt_text(4), row->opt_text(5)},
+                 .created_at = from_unix_micros(row->int64(6)),
+                 .last_used_at = from_unix_micros(row->int64(7)),
+                 .expires_at = from_unix_micros(row->int64(8)),
+                 .generation = row->int64(9),
+                 .rotated_at = from_unix_micros(row->int64(10))};
+}
+
+void revoke(store::Tx& tx, std::string_view id, Time now) { tx.exec(k_revoke, id, unix_micros(now)); }
+
+Rotation rotate(store::Tx& tx, const RefreshTokens::Parts& presented, const RefreshProof& proof, Time now) {
+  auto session = find_living(tx, presented.session_id, now);
+  if (!session) return Refused{};
+  // Somebody else's token tells nothing about the owner, so it neither rotates nor ends the session.
+  if (session->client_id != proof.client_id || session->dpop_jkt != proof.dpop_jkt ||
+      session->auth != proof.auth)
+    return Refused{};
+  if (presented.generation == session->generation - 1 && now - session->rotated_at <= k_refresh_grace)
+    return Rotated{std::move(*session)};
+  if (presented.generation != session->generation) {
+    revoke(tx, session->id, now);
+    return Replayed{};
+  }
+  if (session->auth.kid) session->expires_at = now + k_confidential_idle_lifetime;
+  // The transaction read this generation, so nobody else can have moved it; the condition says so in SQL too.
+  if (tx.exec(k_rotate, session->id, session->generation, unix_micros(now),
+              unix_micros(session->expires_at)) != 1)
+    return Refused{};
+  ++session->generation;
+  session->rotated_at = session->last_used_at = now;
+  return Rotated{std::move(*session)};
+}
+
+std::int64_t clean(store::Tx& tx, Time now) {
+  return tx.exec(k_clean, unix_micros(now - std::chrono::hours(24)));
+}
+
+}  // namespace sessions
+
+}  // namespace latchkey::oauth
