@@ -309,7 +309,8 @@ class Loader {
     TRY(auto data, decode_node(*block));
     if (data.empty()) return NodePtr();
     if (data.entries.empty()) return fail(Error{ErrorKind::bad_node, "the root only points to a sub-tree"});
-    return build(cid, std::move(data), key_layer(data.entries.front().key), {}, {});
+    const int layer = key_layer(data.entries.front().key);
+    return build(cid, std::move(data), layer, {}, {});
   }
 
  private:
