@@ -36,6 +36,9 @@ class Router {
     add("POST", std::move(pattern), std::move(handler), max_body);
   }
 
+  /// A route any origin may read: the handler with_cors(), and OPTIONS for its preflight.
+  void add_cors(std::string method, const std::string& pattern, Handler handler, std::size_t max_body = 0);
+
   /// Requests for this host go to this router first, and on to the routes of this one when it has no route
   /// for the path. "example.com" matches any port, "example.com:8080" that port, "*.example.com" one more
   /// label.

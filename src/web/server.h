@@ -66,8 +66,9 @@ class Server {
   };
   Stats stats() const;
 
+  struct Impl;  // server.cpp
+
  private:
-  struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -6,7 +6,8 @@
 //   {{.}}
 //   {{> partial}}                 another file of ui/templates, by its name without ".html"
 //   {{<layout}}{{$body}}…{{/body}}{{/layout}}   inheritance: layout.html has {{$body}}default{{/body}}
-//   {{asset:app.css}}             address of ui/static/app.css with its content hash
+//   {{asset:app.css}}             address of ui/static/app.css, /static/<hash>/app.css
+//   {{static}}                    the part before the name, /static/<hash>, unless the view has its own
 //   {{! comment}}
 //
 // Refused when loading: unescaped output ({{{x}}}, {{&x}}), delimiter changes, unknown partials, unknown
@@ -48,20 +49,22 @@ class Templates {
 
 std::string html_escape(std::string_view text);
 
-/// ui/static under /static: names carry a hash of the content, so caches may keep them for ever.
+/// ui/static under /static/<hash of all files>/: caches may keep what they get for ever, and relative
+/// addresses inside style sheets keep working.
 class StaticFiles {
  public:
-  explicit StaticFiles(EmbeddedFiles files, std::string prefix = "/static/");
+  explicit StaticFiles(EmbeddedFiles files, std::string prefix = "/static");
   StaticFiles(StaticFiles&&) noexcept;
   ~StaticFiles();
 
-  /// "/static/app.0123456789abcdef.css" for "app.css". Throws std::logic_error when there is no such file.
+  const std::string& base() const;  // "/static/0123456789abcdef"
+  /// base() + "/app.css". Throws std::logic_error when there is no such file.
   std::string url(std::string_view name) const;
   bool has(std::string_view name) const;
-  /// Answers GET "/static/{file*}"; understands If-None-Match. Also serves the plain name, with a short
-  /// cache.
+  /// Answers below the prefix: the hashed address with an immutable cache, the plain one
+  /// ("/static/favicon.svg") and older hashes with a short cache. Understands If-None-Match.
   Response serve(const Request& request) const;
-  /// router.get(prefix + "{file*}", files.handler()); the object must outlive the router.
+  /// router.get("/static/{file*}", files.handler()); the object must outlive the router.
   Handler handler() const;
 
  private:

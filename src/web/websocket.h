@@ -44,6 +44,9 @@ class WebSocket {
   /// Forgets what is queued and not yet being written, sends `last` (when not null) and a close frame, then
   /// closes. Thread-safe; later calls do nothing.
   virtual void close(std::uint16_t code, std::string_view reason = {}, WsFrame last = nullptr) = 0;
+  /// Waits until at most `below` bytes are queued (back-pressure for replays); false when the connection is
+  /// closing.
+  virtual Task<bool> drain(std::size_t below) = 0;
   virtual std::size_t queued_bytes() const = 0;
   virtual bool is_open() const = 0;
 };
