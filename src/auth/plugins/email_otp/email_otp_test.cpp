@@ -1,0 +1,149 @@
+#include "auth/plugins/email_otp/email_otp.h"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "auth/core/schema.h"
+#include "store/testing.h"
+
+namespace latchkey::auth {
+namespace {
+using namespace std::chrono_literals;
+
+class EmailOtpTest : public store::EngineTest {
+ protected:
+  void SetUp() override {
+    store::EngineTest::SetUp();
+    if (IsSkipped()) return;
+    db_ = std::make_unique<store::TestDatabase>(GetParam(), migrations());
+    restart();
+  }
+  void restart() {
+    otp_ = std::make_unique<EmailOtp>(**db_, clock_, rng_, Secret<Bytes>(Bytes(32, 7)), limits_);
+  }
+  EmailOtp::Subject subject(std::string_view email = "alice@example.com", std::string flow = "flow-a") {
+    return {*mail::EmailAddress::parse(email), "sign-in", std::move(flow)};
+  }
+  std::optional<std::string> issue(EmailOtp::Subject s, std::string ip = "192.0.2.1") {
+    return run(otp_->issue(std::move(s), std::move(ip)));
+  }
+  bool verify(EmailOtp::Subject s, std::string code, std::string ip = "192.0.2.1") {
+    return run(otp_->verify(std::move(s), std::move(code), std::move(ip)));
+  }
+  static std::string wrong(const std::string& code) { return (code[0] == '0' ? "1" : "0") + code.substr(1); }
+
+  FakeClock clock_;
+  SeededRng rng_;
+  EmailOtpLimits limits_;
+  std::unique_ptr<store::TestDatabase> db_;
+  std::unique_ptr<EmailOtp> otp_;
+};
+
+TEST_P(EmailOtpTest, ACodeHasEightDigitsAndWorksOnce) {
+  const auto code = issue(subject());
+  ASSERT_TRUE(code.has_value());
+  EXPECT_EQ(code->size(), 8u);
+  EXPECT_EQ(code->find_first_not_of("0123456789"), std::string::npos);
+  EXPECT_TRUE(verify(subject(), *code));
+  EXPECT_FALSE(verify(subject(), *code)) << "single use";
+}
+
+TEST_P(EmailOtpTest, SpacesAndDashesDoNotMatterButOtherDigitsDo) {
+  const std::string code = *issue(subject());
+  EXPECT_FALSE(verify(subject(), "\xd9\xa1\xd9\xa2\xd9\xa3\xd9\xa4\xd9\xa5\xd9\xa6\xd9\xa7\xd9\xa8"))
+      << "Arabic-Indic digits";
+  EXPECT_FALSE(verify(subject(), code + "0")) << "one digit more";
+  EXPECT_TRUE(verify(subject(), " " + code.substr(0, 4) + "-" + code.substr(4) + " "));
+}
+
+TEST_P(EmailOtpTest, AttackGuessing_TheSixthTryFailsEvenWithTheRightDigits) {
+  const std::string code = *issue(subject());
+  for (int i = 0; i < k_code_tries; ++i) EXPECT_FALSE(verify(subject(), wrong(code)));
+  EXPECT_FALSE(verify(subject(), code));
+}
+
+TEST_P(EmailOtpTest, TheFifthTryMayStillBeRight) {
+  const std::string code = *issue(subject());
+  for (int i = 0; i < k_code_tries - 1; ++i) EXPECT_FALSE(verify(subject(), wrong(code)));
+  EXPECT_TRUE(verify(subject(), code));
+}
+
+TEST_P(EmailOtpTest, ExpiresAfterTenMinutes) {
+  const std::string first = *issue(subject());
+  clock_.advance(k_email_code_lifetime - 1s);
+  EXPECT_TRUE(verify(subject(), first));
+  const std::string second = *issue(subject());
+  clock_.advance(k_email_code_lifetime);
+  EXPECT_FALSE(verify(subject(), second));
+}
+
+TEST_P(EmailOtpTest, ANewCodeKillsTheOld) {
+  const std::string first = *issue(subject()), second = *issue(subject());
+  if (first != second) EXPECT_FALSE(verify(subject(), first));
+  EXPECT_TRUE(verify(subject(), second));
+}
+
+TEST_P(EmailOtpTest, AttackSubstitution_ACodeIsBoundToAddressPurposeAndFlow) {
+  const std::string code = *issue(subject("alice@example.com", "flow-a"));
+  EXPECT_FALSE(verify(subject("bob@example.com", "flow-a"), code));
+  EXPECT_FALSE(verify(subject("alice@example.com", "flow-b"), code));
+  auto other = subject();
+  other.purpose = "recovery";
+  EXPECT_FALSE(verify(other, code));
+  EXPECT_TRUE(verify(subject("ALICE@example.com "), code)) << "one address however it is written";
+}
+
+TEST_P(EmailOtpTest, TheFourthSendInAQuarterHourIsSilent) {
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(issue(subject()).has_value());
+  EXPECT_FALSE(issue(subject()).has_value());
+  restart();
+  EXPECT_FALSE(issue(subject()).has_value()) << "limits survive a restart";
+  EXPECT_TRUE(issue(subject("bob@example.com")).has_value()) << "only that address is limited";
+  clock_.advance(15min);
+  EXPECT_TRUE(issue(subject()).has_value());
+  EXPECT_TRUE(issue(subject()).has_value());
+  EXPECT_FALSE(issue(subject()).has_value()) << "five in an hour";
+}
+
+TEST_P(EmailOtpTest, SendsFromOneClientAddressAreLimited) {
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(issue(subject(fmt::format("u{}@example.com", i))).has_value());
+  EXPECT_FALSE(issue(subject("u10@example.com")).has_value());
+  EXPECT_TRUE(issue(subject("u10@example.com"), "192.0.2.2").has_value());
+}
+
+TEST_P(EmailOtpTest, AttackGuessing_TenFailuresInAnHourLockTheAddress) {
+  // Two codes' worth of tries; a third code does not help any more.
+  for (int round = 0; round < 2; ++round) {
+    const std::string code = *issue(subject());
+    for (int i = 0; i < 5; ++i) EXPECT_FALSE(verify(subject(), wrong(code), fmt::format("192.0.2.{}", i)));
+  }
+  const std::string code = *issue(subject());
+  EXPECT_FALSE(verify(subject(), code));
+  clock_.advance(1h);
+  limits_.sends_per_email = {{100, 1h}};
+  restart();
+  const std::string later = *issue(subject());
+  EXPECT_TRUE(verify(subject(), later));
+}
+
+TEST_P(EmailOtpTest, CleaningDropsOnlyWhatIsOver) {
+  const std::string code = *issue(subject());
+  run(otp_->clean());
+  EXPECT_TRUE(verify(subject(), code));
+  for (int i = 0; i < 2; ++i) issue(subject());
+  clock_.advance(25h);
+  run(otp_->clean());
+  const auto rows = run((**db_).read([](store::Tx& tx) {
+    static constexpr store::Sql k_rows{
+        "SELECT (SELECT count(*) FROM auth_event) + (SELECT count(*) FROM auth_code)"};
+    return tx.one(k_rows)->int64(0);
+  }));
+  EXPECT_EQ(rows, 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Store, EmailOtpTest, store::engines(), store::engine_name);
+
+}  // namespace
+}  // namespace latchkey::auth

@@ -1,0 +1,38 @@
+#pragma once
+// How far one browser has come with one authorization request. Every statement on signin_flow is in
+// flows_sql.cpp.
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/time.h"
+#include "store/database.h"
+
+namespace latchkey::signin {
+
+struct Flow {
+  std::string id;                              // the authorization request's
+  std::string browser;                         // hash of the flow cookie
+  std::optional<std::string> locked_did = {};  // login_hint: only this account may finish
+  std::optional<std::string> email = {};       // where the code goes
+  std::optional<Time> sent_at = {};            // a code was asked for
+  std::optional<std::string> session = {};     // hash of the session cookie set when the code was right
+  std::optional<std::string> proven_email =
+      {};  // whose mailbox this browser can read: the only source of identity
+  Time created_at = {};
+};
+
+namespace flows {
+/// Does nothing when the flow is there already: a second GET changes nothing.
+void insert(store::Tx&, const Flow&);
+std::optional<Flow> find(store::Tx&, std::string_view id, std::string_view browser);
+/// Another address, or none to start over; what was sent before no longer counts.
+void set_email(store::Tx&, std::string_view id, std::optional<std::string> email);
+/// True for the first caller only, so that one page load sends one mail.
+bool mark_sent(store::Tx&, std::string_view id, Time now);
+void prove(store::Tx&, std::string_view id, std::string_view email, std::string_view session);
+std::int64_t clean(store::Tx&, Time now);
+}  // namespace flows
+
+}  // namespace latchkey::signin

@@ -1,0 +1,44 @@
+#include "signin/flows.h"
+
+namespace latchkey::signin::flows {
+namespace {
+using store::Sql;
+constexpr Sql k_insert{
+    "INSERT INTO signin_flow (id, browser, locked_did, email, created_at) VALUES (?1, ?2, ?3, ?4, ?5) "
+    "ON CONFLICT (id) DO NOTHING"};
+constexpr Sql k_find{
+    "SELECT locked_did, email, sent_at, session, proven_email, created_at FROM signin_flow "
+    "WHERE id = ?1 AND browser = ?2"};
+constexpr Sql k_set_email{
+    "UPDATE signin_flow SET email = ?2, sent_at = NULL WHERE id = ?1 AND proven_email IS NULL"};
+constexpr Sql k_mark_sent{"UPDATE signin_flow SET sent_at = ?2 WHERE id = ?1 AND sent_at IS NULL"};
+constexpr Sql k_prove{
+    "UPDATE signin_flow SET proven_email = ?2, session = ?3 WHERE id = ?1 AND proven_email IS NULL"};
+constexpr Sql k_clean{"DELETE FROM signin_flow WHERE created_at < ?1"};
+}  // namespace
+
+void insert(store::Tx& tx, const Flow& f) {
+  tx.exec(k_insert, f.id, f.browser, f.locked_did, f.email, f.created_at);
+}
+std::optional<Flow> find(store::Tx& tx, std::string_view id, std::string_view browser) {
+  const auto row = tx.one(k_find, id, browser);
+  if (!row) return std::nullopt;
+  return Flow{.id = std::string(id),
+              .browser = std::string(browser),
+              .locked_did = row->opt_text(0),
+              .email = row->opt_text(1),
+              .sent_at = row->opt_time(2),
+              .session = row->opt_text(3),
+              .proven_email = row->opt_text(4),
+              .created_at = row->time(5)};
+}
+void set_email(store::Tx& tx, std::string_view id, std::optional<std::string> email) {
+  tx.exec(k_set_email, id, email);
+}
+bool mark_sent(store::Tx& tx, std::string_view id, Time now) { return tx.exec(k_mark_sent, id, now) == 1; }
+void prove(store::Tx& tx, std::string_view id, std::string_view email, std::string_view session) {
+  tx.exec(k_prove, id, email, session);
+}
+std::int64_t clean(store::Tx& tx, Time now) { return tx.exec(k_clean, now - std::chrono::hours(1)); }
+
+}  // namespace latchkey::signin::flows
