@@ -16,6 +16,10 @@ option(LATCHKEY_BENCH "Build the benchmarks" OFF)
 set(LATCHKEY_SANITIZE "" CACHE STRING "Value for -fsanitize=, e.g. address,undefined")
 
 add_compile_options(-Wall -Wextra -Wpedantic -Werror -fno-omit-frame-pointer)
+# A designated initialiser leaves the rest value-initialised on purpose.
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wno-missing-designated-field-initializers>)
+endif()
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   # Keeps the precompiled header cacheable.
   add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:SHELL:-Xclang -fno-pch-timestamp>")

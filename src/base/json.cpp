@@ -4,6 +4,7 @@
 #include <simdjson.h>
 
 #include <algorithm>
+#include <cstring>
 #include <set>
 
 #include "base/url.h"
@@ -118,38 +119,75 @@ Result<Value, ParseError> parse(std::string_view text, ParseOptions options) {
   return convert(root, options.max_depth);
 }
 
-void append_string(std::string& out, std::string_view s) {
+namespace {
+
+constexpr bool needs_escape(std::uint8_t b) { return b < 0x20 || b == '"' || b == '\\' || b == 0x7f; }
+
+// Whether one of eight bytes needs an escape, all at once: (x - 0x01…) & ~x & 0x80… finds zero bytes of x.
+bool any_needs_escape(std::uint64_t eight) {
+  constexpr std::uint64_t ones = 0x0101010101010101, tops = 0x8080808080808080;
+  const auto has_zero = [](std::uint64_t x) { return (x - ones) & ~x & tops; };
+  const std::uint64_t below_space = (eight - ones * 0x20) & ~eight & tops;
+  return (below_space | has_zero(eight ^ ones * '"') | has_zero(eight ^ ones * '\\') |
+          has_zero(eight ^ ones * 0x7f)) != 0;
+}
+
+}  // namespace
+
+void append_utf8(std::string& out, std::string_view s) {
   constexpr std::string_view digits = "0123456789abcdef";
-  const bool utf8 = is_valid_utf8(s);
   out += '"';
-  for (char c : s) {
-    const auto b = static_cast<std::uint8_t>(c);
-    if (c == '"' || c == '\\') {
+  std::size_t plain = 0;  // where the run of characters that stay as they are began
+  for (std::size_t i = 0; i < s.size();) {
+    if (s.size() - i >= 8) {
+      std::uint64_t eight;
+      std::memcpy(&eight, s.data() + i, 8);
+      if (!any_needs_escape(eight)) {
+        i += 8;
+        continue;
+      }
+    }
+    for (const std::size_t end = std::min(i + 8, s.size()); i < end; ++i) {
+      const auto b = static_cast<std::uint8_t>(s[i]);
+      if (!needs_escape(b)) continue;
+      out.append(s, plain, i - plain);
+      plain = i + 1;
       out += '\\';
-      out += c;
-    } else if (b < 0x20 || b == 0x7f) {
-      switch (c) {
+      switch (b) {
+        case '"':
+        case '\\':
+          out += static_cast<char>(b);
+          break;
         case '\n':
-          out += "\\n";
+          out += 'n';
           break;
         case '\r':
-          out += "\\r";
+          out += 'r';
           break;
         case '\t':
-          out += "\\t";
+          out += 't';
           break;
         default:
-          out += "\\u00";
+          out += "u00";
           out += digits[b >> 4];
           out += digits[b & 15];
       }
-    } else if (b >= 0x80 && !utf8) {
-      out += "\xef\xbf\xbd";
-    } else {
-      out += c;
     }
   }
+  out.append(s, plain);
   out += '"';
+}
+
+void append_string(std::string& out, std::string_view s) {
+  if (is_valid_utf8(s)) return append_utf8(out, s);
+  std::string replaced;
+  for (char c : s) {
+    if (static_cast<std::uint8_t>(c) < 0x80)
+      replaced += c;
+    else
+      replaced += "\xef\xbf\xbd";
+  }
+  append_utf8(out, replaced);
 }
 
 void Value::dump_to(std::string& out) const {

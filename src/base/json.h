@@ -97,5 +97,7 @@ Result<Value, ParseError> parse(std::string_view text, ParseOptions options = {}
 
 /// Appends `s` quoted and escaped. Bytes that are not UTF-8 are replaced by U+FFFD.
 void append_string(std::string& out, std::string_view s);
+/// The same for text known to be UTF-8.
+void append_utf8(std::string& out, std::string_view s);
 
 }  // namespace latchkey::json

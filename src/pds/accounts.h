@@ -42,6 +42,7 @@ struct Creation {
   Account account;
   std::string operation;  // the signed genesis operation, JSON
   RepoHead head;          // the signed first commit of the empty repository
+  Bytes blocks;           // the CAR of its #commit event
 };
 
 namespace accounts {
@@ -59,7 +60,7 @@ enum class Taken { handle, email, did };
 
 /// Reserves did, handle and e-mail and keeps what is needed to finish after a crash.
 Result<std::int64_t, Taken> begin_creation(store::Tx&, const NewAccount&, const std::string& operation,
-                                           const RepoHead& head, Time now);
+                                           const RepoHead& head, BytesView blocks, Time now);
 /// True for the one caller that finished it.
 bool finish_creation(store::Tx&, std::int64_t id, Time now);
 /// Gives did, handle and e-mail free again. Nothing happens to an account that is finished.

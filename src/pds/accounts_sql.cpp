@@ -36,13 +36,14 @@ constexpr Sql k_insert{
     "INSERT INTO account (did, handle, email, email_confirmed_at, password_scrypt, signing_key, created_at) "
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING RETURNING id"};
 constexpr Sql k_insert_creation{
-    "INSERT INTO account_creation (account_id, operation, rev, commit_cid, data, commit_block, created_at) "
-    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"};
+    "INSERT INTO account_creation (account_id, operation, rev, commit_cid, data, commit_block, blocks, "
+    "created_at) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"};
 constexpr Sql k_activate{"UPDATE account SET activated_at = ?2 WHERE id = ?1 AND activated_at IS NULL"};
 constexpr Sql k_delete_creation{"DELETE FROM account_creation WHERE account_id = ?1"};
 constexpr Sql k_delete_unfinished{"DELETE FROM account WHERE id = ?1 AND activated_at IS NULL"};
 constexpr Sql k_creation{"SELECT " ACCOUNT_COLUMNS
-                         ", c.operation, c.rev, c.commit_cid, c.data, c.commit_block "
+                         ", c.operation, c.rev, c.commit_cid, c.data, c.commit_block, c.blocks "
                          "FROM account_creation c JOIN account ON account.id = c.account_id "
                          "WHERE c.account_id = ?1"};
 constexpr Sql k_unfinished{
@@ -80,7 +81,7 @@ std::optional<Account> account_of(std::optional<Row> row) {
 }  // namespace
 
 Result<std::int64_t, Taken> begin_creation(Tx& tx, const NewAccount& a, const std::string& operation,
-                                           const RepoHead& head, Time now) {
+                                           const RepoHead& head, BytesView blocks, Time now) {
   auto row = tx.one(k_insert, a.did.str(), a.handle.str(), a.email, a.email_confirmed_at, a.password_scrypt,
                     a.sealed_signing_key, now);
   if (!row) {
@@ -90,7 +91,7 @@ Result<std::int64_t, Taken> begin_creation(Tx& tx, const NewAccount& a, const st
   }
   const std::int64_t id = row->int64(0);
   tx.exec(k_insert_creation, id, operation, head.rev, head.commit.bytes(), head.data.bytes(), head.block,
-          now);
+          blocks, now);
   return id;
 }
 
@@ -113,7 +114,8 @@ std::optional<Creation> creation(Tx& tx, std::int64_t id) {
                   .head = {.rev = row->take_text(n + 1),
                            .commit = Cid::from_bytes(row->blob(n + 2)).value(),
                            .data = Cid::from_bytes(row->blob(n + 3)).value(),
-                           .block = row->take_blob(n + 4)}};
+                           .block = row->take_blob(n + 4)},
+                  .blocks = row->take_blob(n + 5)};
 }
 
 std::vector<std::int64_t> unfinished(Tx& tx, Time until) {

@@ -29,6 +29,7 @@ CREATE TABLE account_creation (
   commit_cid BLOB NOT NULL,
   data BLOB NOT NULL,
   commit_block BLOB NOT NULL,
+  blocks BLOB NOT NULL,
   created_at BIGINT NOT NULL
 );
 

@@ -369,7 +369,7 @@ Task<void> SignIn::mail_code(mail::EmailAddress to, std::string code, std::strin
                             {"app_name", app_name},
                             {"service_name", options_.service_name},
                             {"service_host", options_.service_host},
-                            {"minutes", std::int64_t{k_email_code_lifetime.count()}}};
+                            {"minutes", std::int64_t{auth::k_email_code_lifetime.count()}}};
     mail::Message message{
         .to = to,
         .subject = is_new ? fmt::format("{} — Welcome to {}", code, options_.service_name)

@@ -210,7 +210,7 @@ class Tx {
   Rows query(const Sql& sql, const P&... params) {
     Rows rows;
     run(
-        sql, {Param{}, detail::param(params)...},
+        sql, {Param{}, detail::param(params)...}, Fetch::together,
         [](void* out, Row& row) { static_cast<Rows*>(out)->push_back(std::move(row)); }, &rows);
     return rows;
   }
@@ -218,19 +218,19 @@ class Tx {
   template <class... P>
   std::optional<Row> one(const Sql& sql, const P&... params) {
     std::optional<Row> found;
-    run(sql, {Param{}, detail::param(params)...}, &Tx::keep_only, &found);
+    run(sql, {Param{}, detail::param(params)...}, Fetch::together, &Tx::keep_only, &found);
     return found;
   }
   /// Affected rows.
   template <class... P>
   std::int64_t exec(const Sql& sql, const P&... params) {
-    return run(sql, {Param{}, detail::param(params)...}, nullptr, nullptr);
+    return run(sql, {Param{}, detail::param(params)...}, Fetch::together, nullptr, nullptr);
   }
   /// Calls f(Row&) for each row without keeping them all. f must not use this Tx.
   template <class F, class... P>
   void each(const Sql& sql, F&& f, const P&... params) {
     run(
-        sql, {Param{}, detail::param(params)...},
+        sql, {Param{}, detail::param(params)...}, Fetch::streamed,
         [](void* out, Row& row) { (*static_cast<std::remove_reference_t<F>*>(out))(row); }, &f);
   }
   /// Several statements without parameters, for migrations and tests: DDL in the dialect of migrate.h.
@@ -241,14 +241,16 @@ class Tx {
   ~Tx() = default;
 
   using RowFn = void (*)(void* out, Row&);
+  enum class Fetch { together, streamed };  // streamed: never the whole result in memory
   /// Engines: run the statement, hand each row to fn (may be null), return affected rows.
-  virtual std::int64_t execute(const Sql& sql, std::span<const Param> params, RowFn fn, void* out) = 0;
+  virtual std::int64_t execute(const Sql& sql, std::span<const Param> params, Fetch fetch, RowFn fn,
+                               void* out) = 0;
   virtual void execute_script(std::string_view sql) = 0;
   bool failed() const { return failed_; }
 
  private:
   // The first Param is padding: it keeps the array non-empty for statements without parameters.
-  std::int64_t run(const Sql&, std::initializer_list<Param>, RowFn, void*);
+  std::int64_t run(const Sql&, std::initializer_list<Param>, Fetch, RowFn, void*);
   static void keep_only(void* out, Row& row);
   bool failed_ = false;
   bool running_ = false;
@@ -341,8 +343,9 @@ class Database {
   };
   virtual Stats stats() const = 0;
 
-  /// Runs one write transaction here and now while no other process migrates. For migrate() only.
-  virtual void migration_step(detail::Work& work) = 0;
+  /// Runs each work in a write transaction of its own, here and now, while no other process does so.
+  /// For migrate() only.
+  virtual void migration_steps(std::span<detail::Work* const> works) = 0;
 
  protected:
   Database() = default;

@@ -119,11 +119,14 @@ class Reader {
 
  private:
   struct Frame {
-    std::size_t left;  // items still to come; a map's keys and values count one each
+    const std::uint8_t* last_key;  // nullptr before the first
+    std::uint32_t last_key_size;
     bool is_map;
-    std::string_view last_key;
+    std::size_t left;  // items still to come; a map's keys and values count one each
   };
   std::unexpected<CborError> error(CborError::Code code) const;
+  Result<std::uint64_t, CborError> argument(std::uint8_t info);
+  Result<BytesView, CborError> take(std::uint64_t n);
   Result<Item, CborError> expect(Kind kind);
 
   BytesView block_;
@@ -131,7 +134,7 @@ class Reader {
   std::size_t at_ = 0;
   std::size_t item_at_ = 0;
   std::size_t depth_ = 0;
-  bool done_ = false;
+  std::size_t owed_ = 1;  // items still to come in all frames; each needs a byte at least
   std::array<Frame, Limits::k_max_depth> frames_;
 };
 

@@ -41,7 +41,8 @@ struct BlobRef {
   Value to_value() const;
   bool operator==(const BlobRef&) const = default;
 };
-/// The value as a blob reference; std::nullopt when it is none or malformed.
+/// The value as a blob reference, of any size: records of strangers have 0 and -1 there. std::nullopt when it
+/// is none.
 std::optional<BlobRef> as_blob(const Value& value);
 /// The old form {"cid": string, "mimeType": string} with no other key: must not be written any more.
 bool is_legacy_blob(const Value& value);

@@ -27,6 +27,7 @@ class Map {
   struct Member;
   Map();
   Map(std::initializer_list<Member> members);  // of equal keys the last one stays
+  explicit Map(std::vector<Member> members);   // the same; n log n, where n times set() would be quadratic
   Map(const Map&);
   Map(Map&&) noexcept;
   Map& operator=(Map) noexcept;

@@ -85,8 +85,8 @@ class OauthClient;
 /// One signed-in account. A cheap handle: copies share what they know. Must not outlive its client.
 class Session {
  public:
-  const std::string& id() const;
-  const Did& did() const;
+  const std::string& id() const { return id_; }
+  const Did& did() const { return did_; }
   std::string issuer() const;
   std::string pds() const;
   std::string scope() const;
@@ -104,8 +104,9 @@ class Session {
   friend class OauthClient;
   struct State;
   Session(OauthClient* client, StoredSession stored);
-  StoredSession snapshot() const;
   OauthClient* client_;
+  std::string id_;
+  Did did_;
   std::shared_ptr<State> state_;
 };
 

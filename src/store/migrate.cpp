@@ -1,0 +1,69 @@
+#include "store/migrate.h"
+
+#include <map>
+
+namespace latchkey::store {
+namespace {
+
+constexpr std::string_view k_create_table =
+    "CREATE TABLE IF NOT EXISTS latchkey_migration (component TEXT NOT NULL, version BIGINT NOT NULL, "
+    "applied_at BIGINT NOT NULL, PRIMARY KEY (component, version))";
+constexpr Sql k_versions{"SELECT component, MAX(version) FROM latchkey_migration GROUP BY component"};
+constexpr Sql k_is_applied{"SELECT 1 FROM latchkey_migration WHERE component = ?1 AND version = ?2"};
+constexpr Sql k_record{"INSERT INTO latchkey_migration (component, version, applied_at) VALUES (?1, ?2, ?3)"};
+
+using Versions = std::map<std::string, std::int64_t, std::less<>>;
+
+Versions known_versions(std::span<const Migration> migrations) {
+  Versions known;
+  for (const Migration& m : migrations)
+    if (m.version != ++known[std::string(m.component)])
+      throw Error(Error::Kind::misuse,
+                  fmt::format("migration {} {} is out of order", m.component, m.version));
+  return known;
+}
+
+}  // namespace
+
+void migrate(Database& db, std::span<const Migration> migrations, Time now) {
+  const Versions known = known_versions(migrations);
+
+  const auto check = [&](Tx& tx) {
+    tx.script(k_create_table);
+    for (const Row& row : tx.query(k_versions)) {
+      const auto it = known.find(row.text(0));  // a component nobody knows any more does no harm
+      if (it != known.end() && row.int64(1) > it->second)
+        throw Error(
+            Error::Kind::unavailable,
+            fmt::format("the database was written by a newer program: {} is at version {}, this program "
+                        "knows {}",
+                        row.text(0), row.int64(1), it->second));
+    }
+  };
+  struct Apply {
+    const Migration* migration;
+    Time now;
+    void operator()(Tx& tx) {
+      const Migration& m = *migration;
+      if (tx.one(k_is_applied, m.component, m.version)) return;
+      try {
+        tx.script(m.sql);
+      } catch (const Error& e) {
+        throw Error(e.kind(), fmt::format("migration {} {}: {}", m.component, m.version, e.what()));
+      }
+      tx.exec(k_record, m.component, m.version, now);
+    }
+  };
+
+  auto check_fn = check;
+  detail::WorkOf check_work(check_fn);
+  std::vector<Apply> applies;
+  for (const Migration& m : migrations) applies.push_back({&m, now});
+  std::vector<std::unique_ptr<detail::WorkOf<Apply>>> works;
+  std::vector<detail::Work*> steps{&check_work};
+  for (Apply& a : applies)
+    steps.push_back(works.emplace_back(std::make_unique<detail::WorkOf<Apply>>(a)).get());
+  db.migration_steps(steps);
+}
+
+}  // namespace latchkey::store
