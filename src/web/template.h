@@ -11,7 +11,8 @@
 //   {{! comment}}
 //
 // Refused when loading: unescaped output ({{{x}}}, {{&x}}), delimiter changes, unknown partials, unknown
-// assets, partials that contain themselves, sections left open. Whitespace follows the mustache rules for
+// assets, partials that contain themselves, sections left open, text inside <script> or <style> (escaping
+// does not protect there), attribute values without quotes. Whitespace follows the mustache rules for
 // standalone tags. The same engine renders plain-text mails: a template whose name ends in ".txt" is not
 // HTML-escaped.
 
