@@ -27,7 +27,8 @@ class Map {
   struct Member;
   Map();
   Map(std::initializer_list<Member> members);  // of equal keys the last one stays
-  explicit Map(std::vector<Member> members);   // the same; n log n, where n times set() would be quadratic
+  /// n log n, where n times set() would be quadratic. Of equal keys some one stays.
+  explicit Map(std::vector<Member> members);
   Map(const Map&);
   Map(Map&&) noexcept;
   Map& operator=(Map) noexcept;
