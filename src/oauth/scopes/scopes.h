@@ -43,8 +43,8 @@ class ScopeSet {
 /// atproto, transition:generic, transition:email or transition:chat.bsky.
 bool is_known_scope(std::string_view token);
 
-/// What every atproto request must satisfy: `atproto` is there and `openid` is not. (transition:chat.bsky without
-/// transition:generic is no error; it grants nothing.)
+/// What every atproto request must satisfy: `atproto` is there and `openid` is not. (transition:chat.bsky
+/// without transition:generic is no error; it grants nothing.)
 Result<void, ScopeError> check_atproto_scopes(const ScopeSet&);
 
 }  // namespace latchkey::oauth
