@@ -16,6 +16,8 @@ class Writer {
   void header(const Cid& root) { header(std::span(&root, 1)); }
   void header(std::span<const Cid> roots);
   void block(const Cid& cid, BytesView bytes);
+  /// What block() appends for a block of that many bytes.
+  static std::size_t section_size(std::size_t block_bytes);
 
  private:
   Bytes& out_;
