@@ -29,7 +29,6 @@ constexpr Sql k_count{"SELECT COUNT(*) FROM item"};
 constexpr Sql k_put_word{"INSERT INTO word (w) VALUES (?1)"};
 constexpr Sql k_put_child{"INSERT INTO child (id, item) VALUES (?1, ?2)"};
 constexpr Sql k_put_later{"INSERT INTO later (id, item) VALUES (?1, ?2)"};
-constexpr Sql k_bump{"UPDATE counter SET n = n + 1"};
 constexpr Sql k_counter{"SELECT n FROM counter"};
 constexpr Sql k_set_counter{"UPDATE counter SET n = ?1"};
 
@@ -153,8 +152,8 @@ TEST_P(Contract, BigBlobsComeBackWhole) {
 }
 
 TEST_P(Contract, ComparisonsAndSumsAreIntegers) {
-  constexpr Sql k_compare{"SELECT ?1 = ?2, 1 < 2, COUNT(*), COALESCE(SUM(n), 0), MIN(n) FROM item"};
-  constexpr Sql k_sum{"SELECT SUM(n) FROM item"};
+  static constexpr Sql k_compare{"SELECT ?1 = ?2, 1 < 2, COUNT(*), COALESCE(SUM(n), 0), MIN(n) FROM item"};
+  static constexpr Sql k_sum{"SELECT SUM(n) FROM item"};
   const auto empty = *read([](Tx& tx) { return tx.one(k_compare, 5, 5); });
   EXPECT_EQ(empty.int64(0), 1);
   EXPECT_EQ(empty.int64(1), 1);
@@ -170,7 +169,7 @@ TEST_P(Contract, ComparisonsAndSumsAreIntegers) {
       {{std::numeric_limits<std::int64_t>::min() + 1, -1}, std::numeric_limits<std::int64_t>::min()}};
   for (const auto& [numbers, sum] : sums) {
     write([&](Tx& tx) {
-      constexpr Sql k_empty{"DELETE FROM item"};
+      static constexpr Sql k_empty{"DELETE FROM item"};
       tx.exec(k_empty);
       for (std::size_t i = 0; i < numbers.size(); ++i) tx.exec(k_put, i, numbers[i], nullptr, nullptr);
       EXPECT_EQ(tx.one(k_sum)->int64(0), sum);
@@ -179,13 +178,13 @@ TEST_P(Contract, ComparisonsAndSumsAreIntegers) {
 }
 
 TEST_P(Contract, AFloatingPointColumnIsABug) {
-  constexpr Sql k_float{"SELECT 0.5"};
+  static constexpr Sql k_float{"SELECT 0.5"};
   EXPECT_EQ(error_kind([&] { read([&](Tx& tx) { return tx.query(k_float); }); }), Error::Kind::misuse);
 }
 
 TEST_P(Contract, TextIsOrderedByBytes) {
-  constexpr Sql k_words{"SELECT w FROM word ORDER BY w"};
-  constexpr Sql k_from{"SELECT w FROM word WHERE w > ?1 ORDER BY w LIMIT ?2"};
+  static constexpr Sql k_words{"SELECT w FROM word ORDER BY w"};
+  static constexpr Sql k_from{"SELECT w FROM word WHERE w > ?1 ORDER BY w LIMIT ?2"};
   write([](Tx& tx) {
     for (const char* w : {"b", "a", "B", "ä", "a-b", "ab", "a.c", "_", "~", "a/b", "Z"})
       tx.exec(k_put_word, w);
@@ -212,11 +211,11 @@ TEST_P(Contract, AskingForTheWrongColumnThrows) {
 // --- statements -------------------------------------------------------------------------------------------
 
 TEST_P(Contract, ExecTellsTheAffectedRows) {
-  constexpr Sql k_ignore{"INSERT INTO item (id, n) VALUES (?1, 1) ON CONFLICT (id) DO NOTHING"};
-  constexpr Sql k_upsert{
+  static constexpr Sql k_ignore{"INSERT INTO item (id, n) VALUES (?1, 1) ON CONFLICT (id) DO NOTHING"};
+  static constexpr Sql k_upsert{
       "INSERT INTO item (id, n) VALUES (?1, 1) ON CONFLICT (id) DO UPDATE SET n = item.n + 1"};
-  constexpr Sql k_update{"UPDATE item SET n = 7 WHERE id >= ?1"};
-  constexpr Sql k_delete{"DELETE FROM item WHERE id = ?1"};
+  static constexpr Sql k_update{"UPDATE item SET n = 7 WHERE id >= ?1"};
+  static constexpr Sql k_delete{"DELETE FROM item WHERE id = ?1"};
   write([](Tx& tx) {
     EXPECT_EQ(tx.exec(k_ignore, 1), 1);
     EXPECT_EQ(tx.exec(k_ignore, 1), 0);
@@ -232,7 +231,7 @@ TEST_P(Contract, ExecTellsTheAffectedRows) {
 }
 
 TEST_P(Contract, ReturningGivesRows) {
-  constexpr Sql k_spend{"UPDATE item SET n = ?2 WHERE id = ?1 AND n IS NULL RETURNING id, t"};
+  static constexpr Sql k_spend{"UPDATE item SET n = ?2 WHERE id = ?1 AND n IS NULL RETURNING id, t"};
   write([](Tx& tx) { tx.exec(k_put, 1, nullptr, "code", nullptr); });
   EXPECT_EQ(write([](Tx& tx) { return tx.one(k_spend, 1, 5); })->text(1), "code");
   EXPECT_FALSE(write([](Tx& tx) { return tx.one(k_spend, 1, 6); }));
@@ -289,9 +288,9 @@ TEST_P(Contract, AMissingParameterIsABug) {
 }
 
 TEST_P(Contract, BadSqlIsABug) {
-  constexpr Sql k_bad{"SELEKT 1"};
-  constexpr Sql k_no_table{"SELECT 1 FROM nowhere"};
-  constexpr Sql k_two{"SELECT 1; SELECT 2"};
+  static constexpr Sql k_bad{"SELEKT 1"};
+  static constexpr Sql k_no_table{"SELECT 1 FROM nowhere"};
+  static constexpr Sql k_two{"SELECT 1; SELECT 2"};
   for (const Sql& sql : {k_bad, k_no_table, k_two})
     EXPECT_EQ(error_kind([&] { read([&](Tx& tx) { return tx.query(sql); }); }), Error::Kind::misuse)
         << sql.text;
@@ -333,7 +332,7 @@ TEST_P(Contract, AnExceptionRollsBackAndReachesTheAwaiter) {
 }
 
 TEST_P(Contract, ConstraintViolationsRollBack) {
-  constexpr Sql k_null_word{"INSERT INTO counter (n) VALUES (?1)"};
+  static constexpr Sql k_null_word{"INSERT INTO counter (n) VALUES (?1)"};
   write([](Tx& tx) { tx.exec(k_put_id, 1); });
   const auto kind = [&](auto last) {
     return error_kind([&] {
@@ -362,8 +361,8 @@ TEST_P(Contract, ADeferredForeignKeyMayBeSatisfiedLater) {
 }
 
 TEST_P(Contract, ForeignKeysCascade) {
-  constexpr Sql k_delete{"DELETE FROM item WHERE id = ?1"};
-  constexpr Sql k_children{"SELECT COUNT(*) FROM child"};
+  static constexpr Sql k_delete{"DELETE FROM item WHERE id = ?1"};
+  static constexpr Sql k_children{"SELECT COUNT(*) FROM child"};
   write([](Tx& tx) {
     tx.exec(k_put_id, 1);
     tx.exec(k_put_child, 1, 1);
@@ -568,7 +567,7 @@ TEST_P(Contract, ReadersAndWritersFromManyThreads) {
     tx.exec(k_put, 1, 0, nullptr, nullptr);
     tx.exec(k_put, 2, 0, nullptr, nullptr);
   });
-  constexpr Sql k_set{"UPDATE item SET n = ?2 WHERE id = ?1"};
+  static constexpr Sql k_set{"UPDATE item SET n = ?2 WHERE id = ?1"};
   std::atomic<bool> done = false;
   std::vector<std::thread> readers;
   std::atomic<int> reads = 0;

@@ -51,11 +51,11 @@ TEST_P(Migrations, RefuseADatabaseOfANewerProgram) {
 }
 
 TEST_P(Migrations, LeaveNothingBehindWhenTheyFail) {
-  constexpr Migration k_broken[] = {
+  static constexpr Migration k_broken[] = {
       {"pds", 1, "CREATE TABLE a (x BIGINT)"},
       {"pds", 2, "INSERT INTO a (x) VALUES (1); INSERT INTO nowhere (x) VALUES (1);"}};
-  constexpr Migration k_fixed[] = {{"pds", 1, "CREATE TABLE a (x BIGINT)"},
-                                   {"pds", 2, "INSERT INTO a (x) VALUES (1);"}};
+  static constexpr Migration k_fixed[] = {{"pds", 1, "CREATE TABLE a (x BIGINT)"},
+                                          {"pds", 2, "INSERT INTO a (x) VALUES (1);"}};
   TestDatabase db(GetParam());
   try {
     migrate(*db, k_broken);
@@ -69,9 +69,9 @@ TEST_P(Migrations, LeaveNothingBehindWhenTheyFail) {
 }
 
 TEST_P(Migrations, OutOfOrderAreABug) {
-  constexpr Migration k_gap[] = {{"pds", 1, ""}, {"pds", 3, ""}};
-  constexpr Migration k_zero[] = {{"pds", 0, ""}};
-  constexpr Migration k_twice[] = {{"pds", 1, ""}, {"pds", 1, ""}};
+  static constexpr Migration k_gap[] = {{"pds", 1, ""}, {"pds", 3, ""}};
+  static constexpr Migration k_zero[] = {{"pds", 0, ""}};
+  static constexpr Migration k_twice[] = {{"pds", 1, ""}, {"pds", 1, ""}};
   TestDatabase db(GetParam());
   for (std::span<const Migration> bad : {std::span<const Migration>(k_gap), {k_zero}, {k_twice}})
     EXPECT_THROW(migrate(*db, bad), Error);
@@ -86,9 +86,10 @@ TEST_P(Migrations, SeveralProcessesMayStartAtOnce) {
 }
 
 TEST_P(Migrations, MayBeMultiStatementTextWithComments) {
-  constexpr Migration k_commented[] = {{"pds", 1,
-                                        "-- accounts; not people\nCREATE TABLE a (x BIGINT); /* ; */\nINSERT "
-                                        "INTO a (x) VALUES (1);\n\n-- end"}};
+  static constexpr Migration k_commented[] = {
+      {"pds", 1,
+       "-- accounts; not people\nCREATE TABLE a (x BIGINT); /* ; */\nINSERT "
+       "INTO a (x) VALUES (1);\n\n-- end"}};
   TestDatabase db(GetParam(), k_commented);
   EXPECT_EQ(rows(*db), 1u);
 }

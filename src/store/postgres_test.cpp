@@ -71,7 +71,7 @@ TEST_P(Postgres, ALoserOfASerializationConflictRunsAgain) {
 
 TEST_P(Postgres, RetriesAreBounded) {
   auto db = open_postgres(test_postgres(), {.connections = 1, .max_retries = 2});
-  constexpr Sql k_fail{"SELECT 1 / ?1"};
+  static constexpr Sql k_fail{"SELECT 1 / ?1"};
   int runs = 0;
   // A transaction that always meets a conflict: the server is asked to report one.
   try {
@@ -127,7 +127,7 @@ TEST_P(Postgres, ACommitThatGotNoAnswerIsNotRepeated) {
 }
 
 TEST_P(Postgres, ANullHasTheTypeOfItsOptional) {
-  constexpr Sql k_typed{"SELECT pg_typeof(?1)::text, pg_typeof(?2)::text, pg_typeof(?3)::text"};
+  static constexpr Sql k_typed{"SELECT pg_typeof(?1)::text, pg_typeof(?2)::text, pg_typeof(?3)::text"};
   const auto row = *run((*db_)->read([](Tx& tx) {
     return tx.one(k_typed, std::optional<int>(), std::optional<std::string>(), std::optional<Bytes>());
   }));
@@ -137,7 +137,7 @@ TEST_P(Postgres, ANullHasTheTypeOfItsOptional) {
 }
 
 TEST_P(Postgres, AcknowledgedMeansSynchronous) {
-  constexpr Sql k_setting{"SELECT current_setting('synchronous_commit')"};
+  static constexpr Sql k_setting{"SELECT current_setting('synchronous_commit')"};
   auto db = open_postgres(test_postgres() + " options='-c synchronous_commit=off'", {.connections = 1});
   EXPECT_EQ(run(db->read([](Tx& tx) { return tx.one(k_setting); }))->text(0), "on");
 }

@@ -164,9 +164,9 @@ TEST(Sqlite, TheFileIsForItsOwnerOnly) {
 TEST(Sqlite, IsDurableInWalMode) {
   TemporaryFolder folder;
   auto db = open_sqlite(folder.file("db"));
-  constexpr Sql k_journal{"PRAGMA journal_mode"};
-  constexpr Sql k_synchronous{"PRAGMA synchronous"};
-  constexpr Sql k_foreign_keys{"PRAGMA foreign_keys"};
+  static constexpr Sql k_journal{"PRAGMA journal_mode"};
+  static constexpr Sql k_synchronous{"PRAGMA synchronous"};
+  static constexpr Sql k_foreign_keys{"PRAGMA foreign_keys"};
   run(db->write([](Tx& tx) {
     EXPECT_EQ(tx.one(k_journal)->text(0), "wal");
     EXPECT_EQ(tx.one(k_synchronous)->int64(0), 2) << "FULL";
@@ -226,7 +226,7 @@ TEST(Sqlite, AReadInsideAReadIsABug) {
 }
 
 TEST(Sqlite, EndingTheTransactionFromInsideFailsIt) {
-  constexpr Sql k_commit{"COMMIT"};
+  static constexpr Sql k_commit{"COMMIT"};
   auto db = open_sqlite_temporary();
   migrate(*db, k_schema);
   EXPECT_THROW(run(db->write([](Tx& tx) { tx.exec(k_commit); })), Error);
@@ -235,8 +235,8 @@ TEST(Sqlite, EndingTheTransactionFromInsideFailsIt) {
 }
 
 TEST(Sqlite, AFullDiskFailsTheWriteAndNothingElse) {
-  constexpr Sql k_limit{"PRAGMA max_page_count = 12"};
-  constexpr Sql k_no_limit{"PRAGMA max_page_count = 100000"};
+  static constexpr Sql k_limit{"PRAGMA max_page_count = 12"};
+  static constexpr Sql k_no_limit{"PRAGMA max_page_count = 100000"};
   auto db = open_sqlite_temporary();
   migrate(*db, k_schema);
   run(db->write([](Tx& tx) { tx.query(k_limit); }));
