@@ -7,7 +7,7 @@
 #include "base/rng.h"
 #include "crypto/aead.h"
 #include "oauth/client/stores.h"
-#include "store/database.h"
+#include "store/migrate.h"
 
 namespace latchkey::oauth::client {
 
