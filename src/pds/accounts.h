@@ -66,8 +66,8 @@ bool finish_creation(store::Tx&, std::int64_t id, Time now);
 /// Gives did, handle and e-mail free again. Nothing happens to an account that is finished.
 void abandon_creation(store::Tx&, std::int64_t id);
 std::optional<Creation> creation(store::Tx&, std::int64_t id);
-/// Unfinished creations that began at or before `until`.
-std::vector<std::int64_t> unfinished(store::Tx&, Time until);
+/// Accounts whose creation is unfinished and began at or before `until`.
+std::vector<Account> unfinished(store::Tx&, Time until);
 
 // Finished accounts only, whatever their status.
 std::optional<Account> by_did(store::Tx&, const Did&);
@@ -91,6 +91,9 @@ struct Listed {
 };
 /// Accounts with a repository, by id, after `cursor`.
 std::vector<Listed> list(store::Tx&, std::int64_t after_id, std::int64_t limit);
+
+/// True, or an exception: for health checks.
+bool storage_answers(store::Tx&);
 
 }  // namespace accounts
 }  // namespace latchkey::pds

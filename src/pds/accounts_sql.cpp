@@ -59,6 +59,8 @@ constexpr Sql k_list{
     ", h.rev, h.commit_cid, h.data FROM account JOIN repo_head h ON h.account_id = account.id "
     "WHERE account.id > ?1 AND account.activated_at IS NOT NULL ORDER BY account.id LIMIT ?2"};
 
+constexpr Sql k_one{"SELECT 1"};
+
 Account read_account(Row& row) {
   std::optional<Handle> handle;
   if (!row.is_null(2)) handle = Handle::parse(row.text(2)).value();
@@ -118,10 +120,10 @@ std::optional<Creation> creation(Tx& tx, std::int64_t id) {
                   .blocks = row->take_blob(n + 5)};
 }
 
-std::vector<std::int64_t> unfinished(Tx& tx, Time until) {
-  std::vector<std::int64_t> ids;
-  tx.each(k_unfinished, [&](Row& row) { ids.push_back(row.int64(0)); }, until);
-  return ids;
+std::vector<Account> unfinished(Tx& tx, Time until) {
+  std::vector<Account> out;
+  tx.each(k_unfinished, [&](Row& row) { out.push_back(read_account(row)); }, until);
+  return out;
 }
 
 std::optional<Account> by_did(Tx& tx, const Did& did) { return account_of(tx.one(k_by_did, did.str())); }
@@ -181,6 +183,8 @@ std::vector<Listed> list(Tx& tx, std::int64_t after_id, std::int64_t limit) {
       after_id, limit);
   return out;
 }
+
+bool storage_answers(Tx& tx) { return tx.one(k_one).has_value(); }
 
 }  // namespace accounts
 }  // namespace latchkey::pds

@@ -30,6 +30,7 @@ std::optional<RefreshToken> get(store::Tx&, std::string_view id);
 std::optional<RefreshToken> rotate(store::Tx&, std::string_view id, const std::string& proposed_next_id,
                                    Time now, Time grace_until, Time next_expires_at);
 
+/// The token and every successor it led to.
 void revoke(store::Tx&, std::string_view id);
 void revoke_all(store::Tx&, std::int64_t account_id);
 void remove_expired(store::Tx&, std::int64_t account_id, Time now);

@@ -19,7 +19,7 @@ constexpr Sql k_spend{
     "UPDATE refresh_token SET next_id = COALESCE(next_id, ?2), "
     "expires_at = CASE WHEN expires_at < ?4 THEN expires_at ELSE ?4 END "
     "WHERE id = ?1 AND expires_at > ?3 RETURNING account_id, next_id, app_password"};
-constexpr Sql k_revoke{"DELETE FROM refresh_token WHERE id = ?1"};
+constexpr Sql k_revoke{"DELETE FROM refresh_token WHERE id = ?1 RETURNING next_id"};
 constexpr Sql k_revoke_all{"DELETE FROM refresh_token WHERE account_id = ?1"};
 constexpr Sql k_remove_expired{"DELETE FROM refresh_token WHERE account_id = ?1 AND expires_at <= ?2"};
 
@@ -57,7 +57,15 @@ std::optional<RefreshToken> rotate(Tx& tx, std::string_view id, const std::strin
   return next;
 }
 
-void revoke(Tx& tx, std::string_view id) { tx.exec(k_revoke, id); }
+void revoke(Tx& tx, std::string_view id) {
+  // With what it was exchanged for: an older token of the session still signs the whole session out.
+  std::optional<std::string> next(id);
+  while (next) {
+    auto row = tx.one(k_revoke, *next);
+    next = row ? row->opt_text(0) : std::nullopt;
+  }
+}
+
 void revoke_all(Tx& tx, std::int64_t account_id) { tx.exec(k_revoke_all, account_id); }
 void remove_expired(Tx& tx, std::int64_t account_id, Time now) { tx.exec(k_remove_expired, account_id, now); }
 

@@ -1,0 +1,154 @@
+#include "pds/authenticator.h"
+
+#include <utility>
+
+namespace latchkey::pds {
+namespace {
+
+using xrpc::Error;
+using xrpc::Fault;
+
+std::unexpected<web::Response> refuse(Error code, std::string message) {
+  return fail(response_of({.code = code, .message = std::move(message)}));
+}
+
+struct Authorization {
+  std::string type, token;
+};
+
+/// RFC 9110 §11.4: scheme, one space, credentials; the scheme has no case.
+std::optional<Authorization> parse_authorization(std::string_view header) {
+  const auto space = header.find(' ');
+  if (space == std::string_view::npos || space == 0 || space + 1 == header.size()) return std::nullopt;
+  const auto token = header.substr(space + 1);
+  if (token.contains(' ')) return std::nullopt;
+  return Authorization{std::string(header.substr(0, space)), std::string(token)};
+}
+
+Task<Result<Caller, web::Response>> done(Result<Caller, web::Response> result) { co_return result; }
+
+bool is_standard(SessionScope scope) {
+  return scope == SessionScope::access || scope == SessionScope::app_pass ||
+         scope == SessionScope::app_pass_privileged;
+}
+
+std::string_view word(RepoAction action) {
+  switch (action) {
+    case RepoAction::create:
+      return "create";
+    case RepoAction::update:
+      return "update";
+    case RepoAction::remove:
+      return "delete";
+  }
+  std::abort();
+}
+
+}  // namespace
+
+web::Response response_of(const Fault& fault) {
+  return web::Response::json_text(xrpc::body(fault), fault.status());
+}
+
+Result<void, Fault> Credentials::may_write(RepoAction action, const Nsid& collection) const {
+  if (kind == Kind::session || granted.has(oauth::k_scope_generic)) return {};
+  return fail(Fault{.code = Error::ScopeMissingError,
+                    .message = "Missing required scope \"repo:" + collection.str() +
+                               "?action=" + std::string(word(action)) + "\""});
+}
+
+bool Credentials::may_read_email() const {
+  // App passwords are for apps; the address is the person's.
+  if (kind == Kind::session) return scope == SessionScope::access || scope == SessionScope::takendown;
+  return granted.has(oauth::k_scope_email);
+}
+
+Task<Result<Account, web::Response>> Authenticator::account(Did did) {
+  auto found = co_await shared_.db.read([&](store::Tx& tx) { return accounts::by_did(tx, did); });
+  if (!found) co_return refuse(Error::AccountNotFound, "Account not found");
+  co_return *std::move(found);
+}
+
+// `request` is only read before the first suspension.
+Task<Result<Caller, web::Response>> Authenticator::authenticate(const web::Request& request, Access access) {
+  if (access == Access::none) return done(Caller{});
+  if (request.headers.count("authorization") > 1)
+    return done(refuse(Error::InvalidToken, "Malformed authorization header"));
+  const auto header = request.headers.get("authorization");
+  if (header.empty()) {
+    if (access == Access::optional) return done(Caller{});
+    return done(refuse(Error::AuthMissing, "Authentication Required"));
+  }
+  auto authorization = parse_authorization(header);
+  if (!authorization) return done(refuse(Error::InvalidToken, "Malformed authorization header"));
+
+  if (web::equal_no_case(authorization->type, "bearer")) {
+    if (access == Access::refresh || access == Access::refresh_expired) {
+      auto claims = sessions_.check_refresh(authorization->token, shared_.clock.now(),
+                                            access == Access::refresh ? Expired::refuse : Expired::accept);
+      if (!claims) return done(fail(response_of(claims.error())));
+      return done(Caller{.account = std::nullopt, .refresh = *std::move(claims)});
+    }
+    return session(std::move(authorization->token), access);
+  }
+  const bool takes_oauth = access != Access::refresh && access != Access::refresh_expired;
+  if (web::equal_no_case(authorization->type, "dpop") && oauth_ && takes_oauth)
+    return dpop({.method = request.method,
+                 .uri = config_.public_url + request.path,  // RFC 9449 §4.2: htu has no query
+                 .token = std::move(authorization->token),
+                 .proofs = request.headers.all("dpop")},
+                access);
+  return done(refuse(Error::InvalidToken, "Unexpected authorization type"));
+}
+
+Task<Result<Caller, web::Response>> Authenticator::session(std::string token, Access access) {
+  auto claims = sessions_.check_access(token, shared_.clock.now());
+  if (!claims) co_return fail(response_of(claims.error()));
+  const bool takendown_allowed = access == Access::session_takendown || access == Access::optional;
+  const bool allowed = is_standard(claims->scope) ||
+                       (claims->scope == SessionScope::takendown && takendown_allowed) ||
+                       (claims->scope == SessionScope::signup_queued && access == Access::session_takendown);
+  if (!allowed) co_return refuse(Error::InvalidToken, "Bad token scope");
+  CO_TRY(auto account, co_await this->account(std::move(claims->did)));
+  if (account.taken_down() && !(claims->scope == SessionScope::takendown && takendown_allowed))
+    co_return refuse(Error::AccountTakedown, "Account has been taken down");
+  co_return Caller{.account = Credentials{.kind = Credentials::Kind::session,
+                                          .account = std::move(account),
+                                          .scope = claims->scope},
+                   .refresh = std::nullopt};
+}
+
+Task<Result<Caller, web::Response>> Authenticator::dpop(OauthRequest request, Access) {
+  auto verified = co_await oauth_->verify(std::move(request));
+  if (!verified) {
+    const auto& fault = verified.error();
+    auto response = web::Response::error(fault.status, fault.error, fault.description);
+    if (!fault.www_authenticate.empty()) response.header("WWW-Authenticate", fault.www_authenticate);
+    co_return fail(std::move(response));
+  }
+  auto did = Did::parse(verified->did);
+  auto scope = oauth::ScopeSet::parse(verified->scope);
+  if (!did || !scope || !scope->has(oauth::k_scope_atproto))
+    co_return refuse(Error::InvalidToken, "Malformed token");
+  CO_TRY(auto account, co_await this->account(*std::move(did)));
+  if (account.taken_down()) co_return refuse(Error::AccountTakedown, "Account has been taken down");
+  co_return Caller{.account = Credentials{.kind = Credentials::Kind::oauth,
+                                          .account = std::move(account),
+                                          .granted = *std::move(scope),
+                                          .client_id = std::move(verified->client_id)},
+                   .refresh = std::nullopt};
+}
+
+bool Authenticator::is_dpop(const web::Request& request) {
+  const auto header = request.headers.get("authorization");
+  return header.size() > 5 && header[4] == ' ' && web::equal_no_case(header.substr(0, 4), "dpop");
+}
+
+void Authenticator::add_headers(bool dpop, Access access, web::Response& response) const {
+  if (oauth_ && dpop) response.header("DPoP-Nonce", oauth_->current_nonce());
+  if (access == Access::none) return;
+  if (!response.headers.has("cache-control")) response.header("Cache-Control", "private");
+  response.headers.vary("Authorization");
+}
+
+}  // namespace latchkey::pds

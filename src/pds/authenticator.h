@@ -1,0 +1,75 @@
+#pragma once
+// Who is calling: the Authorization header to Credentials.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "atproto/syntax/nsid.h"
+#include "oauth/scopes/scopes.h"
+#include "pds/accounts.h"
+#include "pds/config.h"
+#include "pds/oauth_verifier.h"
+#include "pds/session_service.h"
+#include "web/http.h"
+
+namespace latchkey::pds {
+
+/// What a method asks for.
+enum class Access {
+  none,
+  optional,           // public, but the account itself sees more
+  session,            // session or OAuth; no taken-down accounts
+  session_takendown,  // the same, and sessions of taken-down accounts
+  refresh,            // a refresh token
+  refresh_expired,    // the same, also when it has expired
+};
+
+enum class RepoAction { create, update, remove };
+
+struct Credentials {
+  enum class Kind { session, oauth };
+  Kind kind;
+  Account account;
+  SessionScope scope = SessionScope::access;  // of a session
+  oauth::ScopeSet granted = {};               // of OAuth
+  std::string client_id = {};                 // of OAuth
+
+  /// Whether this may write records of the collection. Errors: ScopeMissingError, naming what is missing.
+  Result<void, xrpc::Fault> may_write(RepoAction action, const Nsid& collection) const;
+  bool may_read_email() const;
+};
+
+struct Caller {
+  std::optional<Credentials> account;
+  std::optional<RefreshClaims> refresh;
+};
+
+class Authenticator {
+ public:
+  /// `oauth` may be null: `Authorization: DPoP` is refused then.
+  Authenticator(Shared shared, const Config& config, const SessionService& sessions, OauthVerifier* oauth)
+      : shared_(shared), config_(config), sessions_(sessions), oauth_(oauth) {}
+
+  /// The failure is a whole response, because OAuth failures come with headers (RFC 9449 §7.1).
+  Task<Result<Caller, web::Response>> authenticate(const web::Request& request, Access access);
+
+  /// Whether the request presents a DPoP-bound token.
+  static bool is_dpop(const web::Request& request);
+  /// Headers every answer carries: the next DPoP nonce, cache rules.
+  void add_headers(bool dpop, Access access, web::Response& response) const;
+
+ private:
+  Task<Result<Caller, web::Response>> session(std::string token, Access access);
+  Task<Result<Caller, web::Response>> dpop(OauthRequest request, Access access);
+  Task<Result<Account, web::Response>> account(Did did);
+
+  Shared shared_;
+  const Config& config_;
+  const SessionService& sessions_;
+  OauthVerifier* oauth_;
+};
+
+web::Response response_of(const xrpc::Fault& fault);
+
+}  // namespace latchkey::pds

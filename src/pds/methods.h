@@ -1,0 +1,50 @@
+#pragma once
+// The XRPC methods of this server, one file each: create_record.cpp serves com.atproto.repo.createRecord.
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+#include "pds/call.h"
+
+namespace latchkey::pds {
+
+enum class Verb { query, procedure };
+enum class Input { none, json };
+
+struct Method {
+  std::string_view nsid;
+  Verb verb;
+  Access access;
+  Input input;
+  std::size_t max_body;
+  Task<Answer> (*handler)(Pds&, Call);
+};
+
+std::span<const Method> methods();
+
+// com.atproto.server
+Task<Answer> create_account(Pds&, Call);
+Task<Answer> create_session(Pds&, Call);
+Task<Answer> delete_session(Pds&, Call);
+Task<Answer> describe_server(Pds&, Call);
+Task<Answer> get_session(Pds&, Call);
+Task<Answer> refresh_session(Pds&, Call);
+// com.atproto.identity
+Task<Answer> resolve_handle(Pds&, Call);
+// com.atproto.repo
+Task<Answer> apply_writes(Pds&, Call);
+Task<Answer> create_record(Pds&, Call);
+Task<Answer> delete_record(Pds&, Call);
+Task<Answer> describe_repo(Pds&, Call);
+Task<Answer> get_record(Pds&, Call);
+Task<Answer> list_records(Pds&, Call);
+Task<Answer> put_record(Pds&, Call);
+// com.atproto.sync
+Task<Answer> get_latest_commit(Pds&, Call);
+Task<Answer> get_repo(Pds&, Call);
+Task<Answer> get_repo_status(Pds&, Call);
+Task<Answer> list_repos(Pds&, Call);
+Task<Answer> sync_get_record(Pds&, Call);
+
+}  // namespace latchkey::pds

@@ -1,0 +1,222 @@
+#include "pds/repo_service.h"
+
+#include <span>
+
+#include "atproto/repo/engine.h"
+#include "pds/event_payloads.h"
+#include "pds/events.h"
+#include "pds/records.h"
+#include "pds/repo_heads.h"
+
+namespace latchkey::pds {
+namespace {
+
+using xrpc::Error;
+using xrpc::Fault;
+
+std::unexpected<Fault> refuse(Error code, std::string message) {
+  return fail(Fault{.code = code, .message = std::move(message)});
+}
+
+std::string uri_of(const Account& account, const RecordWrite& write) {
+  return "at://" + account.did.str() + "/" + write.path();
+}
+
+/// What the writes come to on this state of the repository. Judged again when the state turns out stale.
+Result<std::vector<repo::Write>, Fault> plan(const Account& account, const CachedRepo& repo,
+                                             const std::vector<RecordWrite>& writes,
+                                             const std::optional<Cid>& swap_commit) {
+  using Kind = RecordWrite::Kind;
+  std::vector<repo::Write> out;
+  out.reserve(writes.size());
+  mst::Tree tree = repo.tree;  // as it is after the writes before this one
+  for (const auto& w : writes) {
+    const std::string path = w.path();
+    if (!mst::is_valid_key(path)) return refuse(Error::InvalidRequest, "Record path is too long: " + path);
+    const auto there = tree.get(path);
+    const bool removal = w.kind == Kind::remove || w.kind == Kind::remove_if_there;
+    if (w.kind == Kind::remove_if_there && !there) continue;
+    if (w.kind == Kind::put && there && *there == w.record->cid) continue;
+    if (w.swap_record && *w.swap_record != there)
+      return refuse(Error::InvalidSwap, "Record was at " + (there ? there->str() : "null"));
+    if (w.kind == Kind::create && there)
+      return refuse(Error::InvalidRequest, "Record already exists: " + uri_of(account, w));
+    if ((w.kind == Kind::update || w.kind == Kind::remove) && !there)
+      return refuse(Error::InvalidRequest, "Could not locate record: " + uri_of(account, w));
+
+    const auto action = removal ? repo::Action::remove : there ? repo::Action::update : repo::Action::create;
+    if (writes.size() > 1) tree = removal ? tree.erase(path) : tree.put(path, w.record->cid);
+    out.push_back({.action = action,
+                   .collection = w.collection,
+                   .rkey = w.rkey,
+                   .record = removal ? Bytes() : w.record->block});
+  }
+  // Checked last, because a write with nothing to do asks for no commit.
+  if (!out.empty() && swap_commit && *swap_commit != repo.head.commit)
+    return refuse(Error::InvalidSwap, "Commit was at " + repo.head.commit.str());
+  return out;
+}
+
+Fault fault_of(const repo::Error& error) {
+  using Code = repo::Error::Code;
+  switch (error.code) {
+    case Code::record_exists:
+      return {Error::InvalidRequest, "Record already exists: " + error.detail};
+    case Code::record_not_found:
+      return {Error::InvalidRequest, "Could not locate record: " + error.detail};
+    case Code::too_many_ops:
+      return {Error::InvalidRequest, "Too many writes. Max: 200"};
+    case Code::record_too_large:
+      return {Error::InvalidRequest, "Record is too large"};
+    case Code::commit_too_large:
+      return {Error::InvalidRequest, "Commit is too large"};
+    case Code::bad_record:
+      return {Error::InvalidRequest, "Record is not valid: " + error.detail};
+    case Code::bad_path:
+      return {Error::InvalidRequest, "Record path is not valid: " + error.detail};
+    case Code::tree_too_dense:
+      return {Error::InvalidRequest, "Record keys are too dense"};
+  }
+  std::abort();
+}
+
+void store_records(store::Tx& tx, std::int64_t account_id, const repo::CommitResult& result,
+                   const std::vector<RecordWrite>& writes) {
+  for (const auto& op : result.ops) {
+    const auto slash = op.path.find('/');
+    const auto collection = Nsid::parse(std::string_view(op.path).substr(0, slash)).value();
+    const auto rkey = RecordKey::parse(std::string_view(op.path).substr(slash + 1)).value();
+    if (op.action == repo::Action::remove) {
+      records::remove(tx, account_id, collection, rkey);
+      continue;
+    }
+    const Bytes* value = nullptr;
+    for (const auto& w : writes)
+      if (w.record && w.record->cid == *op.cid) value = &w.record->block;
+    if (op.action == repo::Action::create)
+      records::insert(tx, account_id, collection, rkey, *op.cid, *value);
+    else
+      records::update(tx, account_id, collection, rkey, *op.cid, *value);
+  }
+}
+
+Fault inactive_fault(const std::optional<Account>& account) {
+  if (!account) return {Error::AccountNotFound, "Account not found"};
+  if (account->taken_down()) return {Error::AccountTakedown, "Account has been taken down"};
+  return {Error::AccountDeactivated, "Account is deactivated"};
+}
+
+}  // namespace
+
+std::string signing_key_context(const Did& did) { return "pds-signing-key:" + did.str(); }
+
+RepoService::RepoService(Shared shared, const crypto::Sealer& sealer, std::size_t cache_bytes)
+    : shared_(shared), sealer_(sealer), cache_(cache_bytes), tids_(shared.rng.below(1024)) {}
+
+Task<CachedRepoPtr> RepoService::load(Account account) {
+  struct Stored {
+    RepoHead head;
+    mst::Tree tree;
+    Bytes sealed_key;
+  };
+  auto stored = co_await shared_.db.read([id = account.id](store::Tx& tx) -> std::optional<Stored> {
+    auto head = repo_heads::get(tx, id);
+    if (!head) return std::nullopt;
+    mst::Builder builder;
+    for (const auto& leaf : records::leaves(tx, id)) builder.add(leaf.path, leaf.cid);
+    return Stored{.head = *std::move(head),
+                  .tree = builder.finish(),
+                  .sealed_key = accounts::sealed_signing_key(tx, id)};
+  });
+  if (!stored) co_return nullptr;
+  // The rows must hash to what was signed. Never sign on top of anything else.
+  if (stored->tree.root() != stored->head.data)
+    throw std::runtime_error("records of " + account.did.str() + " do not match its signed commit");
+  auto key = sealer_.open(stored->sealed_key, signing_key_context(account.did));
+  if (!key) throw std::runtime_error("signing key of " + account.did.str() + " does not open");
+  auto signing_key = crypto::PrivateKey::from_bytes(crypto::Curve::k256, *key);
+  wipe(*key);
+  if (!signing_key) throw std::runtime_error("signing key of " + account.did.str() + " is damaged");
+  co_return std::make_shared<const CachedRepo>(CachedRepo{
+      .head = std::move(stored->head), .tree = std::move(stored->tree), .signing_key = *signing_key});
+}
+
+Task<CachedRepoPtr> RepoService::current(Account account) {
+  if (auto cached = cache_.get(account.id)) {
+    auto head =
+        co_await shared_.db.read([id = account.id](store::Tx& tx) { return repo_heads::get(tx, id); });
+    if (!head) co_return nullptr;
+    if (head->commit == cached->head.commit) co_return cached;
+  }
+  auto repo = co_await run_task_on(&shared_.reads, load(account));
+  // A write may have gone further meanwhile; then its entry is newer, and the head's CID will say so.
+  if (repo) cache_.put(account.id, repo);
+  co_return repo;
+}
+
+Task<Result<std::optional<CommitRef>, Fault>> RepoService::write(Account account,
+                                                                 std::vector<RecordWrite> writes,
+                                                                 std::optional<Cid> swap_commit) {
+  if (writes.size() > repo::k_max_ops) co_return refuse(Error::InvalidRequest, "Too many writes. Max: 200");
+  auto turn = co_await queue_.enter(account.id);
+  if (!turn) co_return refuse(Error::NotEnoughResources, "Too many writes are waiting for this account");
+
+  // Only other processes can get ahead of us here, so a few rounds are plenty.
+  for (int round = 0; round < 20; ++round) {
+    auto repo = cache_.get(account.id);
+    const bool from_cache = repo != nullptr;
+    if (!repo) repo = co_await run_task_on(&shared_.reads, load(account));
+    if (!repo) co_return refuse(Error::RepoNotFound, "Could not find repo for DID: " + account.did.str());
+
+    auto planned = plan(account, *repo, writes, swap_commit);
+    if (!planned || planned->empty()) {
+      // This ends without a commit, which would have noticed a stale state. Look before saying so.
+      if (from_cache) {
+        auto head =
+            co_await shared_.db.read([id = account.id](store::Tx& tx) { return repo_heads::get(tx, id); });
+        if (!head || head->commit != repo->head.commit) {
+          cache_.erase(account.id);
+          continue;
+        }
+      }
+      if (!planned) co_return fail(planned.error());
+      co_return std::optional<CommitRef>();
+    }
+
+    const Time now = shared_.clock.now();
+    const auto rev = Tid::parse(repo->head.rev).value();
+    auto applied = repo::apply({account.did, repo->tree, rev, repo->head.commit}, *planned,
+                               tids_.next(now, rev), repo->signing_key);
+    if (!applied) co_return fail(fault_of(applied.error()));
+
+    const RepoHead head{
+        .rev = applied->rev.str(), .commit = applied->commit, .data = applied->data, .block = applied->block};
+    const Bytes payload = commit_payload(account.did, *applied, now);
+    struct Outcome {
+      repo_heads::Advance advance;
+      std::optional<Account> account;
+    };
+    // A lost race is an error here so that nothing of the transaction stays.
+    auto outcome = co_await shared_.db.write([&](store::Tx& tx) -> Result<void, Outcome> {
+      const auto advance = repo_heads::advance(tx, account.id, repo->head.commit, head);
+      if (advance == repo_heads::Advance::inactive)
+        return fail(Outcome{advance, accounts::by_did(tx, account.did)});
+      if (advance != repo_heads::Advance::done) return fail(Outcome{advance, std::nullopt});
+      store_records(tx, account.id, *applied, writes);
+      events::append(tx, shared_.db.engine(), account.id, EventKind::commit, payload, now);
+      return {};
+    });
+    if (outcome) {
+      cache_.put(account.id,
+                 std::make_shared<const CachedRepo>(CachedRepo{
+                     .head = head, .tree = std::move(applied->tree), .signing_key = repo->signing_key}));
+      co_return std::optional(CommitRef{.cid = head.commit, .rev = head.rev});
+    }
+    cache_.erase(account.id);
+    if (outcome.error().advance == repo_heads::Advance::inactive)
+      co_return fail(inactive_fault(outcome.error().account));
+  }
+  co_return refuse(Error::NotEnoughResources, "Too many writers of this repository");
+}
+
+}  // namespace latchkey::pds

@@ -1,0 +1,102 @@
+#pragma once
+// Reading and writing the repositories of local accounts.
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "atproto/syntax/nsid.h"
+#include "atproto/syntax/record_key.h"
+#include "atproto/syntax/tid.h"
+#include "atproto/xrpc/error.h"
+#include "base/rng.h"
+#include "base/task.h"
+#include "base/time.h"
+#include "crypto/aead.h"
+#include "pds/account_queue.h"
+#include "pds/accounts.h"
+#include "pds/record_rules.h"
+#include "pds/tree_cache.h"
+#include "store/database.h"
+
+namespace latchkey::pds {
+
+/// One write as a client asks for it.
+struct RecordWrite {
+  enum class Kind {
+    create,          // must not be there
+    update,          // must be there
+    put,             // either; nothing to do when it is there with this content
+    remove,          // must be there
+    remove_if_there  // nothing to do when it is not
+  };
+  Kind kind;
+  Nsid collection;
+  RecordKey rkey;
+  std::optional<PreparedRecord> record = std::nullopt;  // not for the removals
+  /// What must be there now: absent = anything, std::nullopt inside = nothing.
+  std::optional<std::optional<Cid>> swap_record = std::nullopt;
+  std::string path() const { return collection.str() + "/" + rkey.str(); }
+};
+
+struct CommitRef {
+  Cid cid;
+  std::string rev;
+};
+
+/// The parts shared by the services of this folder; all outlive them.
+struct Shared {
+  store::Database& db;
+  const Clock& clock;
+  Rng& rng;
+  ThreadPool& passwords;  // a small pool: scrypt takes 16 MiB and tens of milliseconds
+  ThreadPool& reads;      // reads that may take long: whole repositories
+};
+
+std::string signing_key_context(const Did& did);  // what signing keys are sealed under
+
+class RepoService {
+ public:
+  RepoService(Shared shared, const crypto::Sealer& sealer, std::size_t cache_bytes);
+
+  /// All writes or none, as one commit. std::nullopt: there was nothing to do. Two writers of one account
+  /// never fork it: the loser starts again on the winner's commit.
+  Task<Result<std::optional<CommitRef>, xrpc::Fault>> write(Account account, std::vector<RecordWrite> writes,
+                                                            std::optional<Cid> swap_commit);
+
+  /// The repository as it is now. nullptr when there is none.
+  Task<CachedRepoPtr> current(Account account);
+
+  Tid next_tid() { return tids_.next(shared_.clock.now()); }
+  TreeCache& cache() { return cache_; }
+
+ private:
+  Task<CachedRepoPtr> load(Account account);
+
+  Shared shared_;
+  const crypto::Sealer& sealer_;
+  TreeCache cache_;
+  AccountQueue queue_;
+  TidClock tids_;
+};
+
+/// Runs a task on the pool, so that a long read does not hold up a network thread.
+template <class T>
+Task<void> deliver_result(Task<T> task, Completion<T> done) {
+  try {
+    done.deliver(co_await std::move(task));
+  } catch (...) {
+    done.fail_with(std::current_exception());
+  }
+}
+template <class T>
+Task<T> run_task_on(ThreadPool* pool, Task<T> task) {
+  Completion<T> done;
+  const bool queued = pool->try_post(
+      [done, task = std::move(task)]() mutable { spawn(deliver_result(std::move(task), done)); });
+  if (!queued) throw Overloaded();
+  co_return co_await done;
+}
+
+}  // namespace latchkey::pds

@@ -1,0 +1,176 @@
+#include "base/log.h"
+#include "pds/methods.h"
+#include "pds/pds.h"
+#include "store/database.h"
+
+namespace latchkey::pds {
+namespace {
+
+using xrpc::Error;
+using xrpc::Fault;
+
+constexpr std::size_t k_json_limit = 150 * 1024;
+constexpr std::size_t k_record_limit = 2 << 20;
+
+constexpr Method k_methods[] = {
+    {"com.atproto.identity.resolveHandle", Verb::query, Access::none, Input::none, 0, resolve_handle},
+    {"com.atproto.repo.applyWrites", Verb::procedure, Access::session, Input::json, k_record_limit,
+     apply_writes},
+    {"com.atproto.repo.createRecord", Verb::procedure, Access::session, Input::json, k_record_limit,
+     create_record},
+    {"com.atproto.repo.deleteRecord", Verb::procedure, Access::session, Input::json, k_json_limit,
+     delete_record},
+    {"com.atproto.repo.describeRepo", Verb::query, Access::none, Input::none, 0, describe_repo},
+    {"com.atproto.repo.getRecord", Verb::query, Access::none, Input::none, 0, get_record},
+    {"com.atproto.repo.listRecords", Verb::query, Access::none, Input::none, 0, list_records},
+    {"com.atproto.repo.putRecord", Verb::procedure, Access::session, Input::json, k_record_limit, put_record},
+    {"com.atproto.server.createAccount", Verb::procedure, Access::none, Input::json, k_json_limit,
+     create_account},
+    {"com.atproto.server.createSession", Verb::procedure, Access::none, Input::json, k_json_limit,
+     create_session},
+    {"com.atproto.server.deleteSession", Verb::procedure, Access::refresh_expired, Input::none, 0,
+     delete_session},
+    {"com.atproto.server.describeServer", Verb::query, Access::none, Input::none, 0, describe_server},
+    {"com.atproto.server.getSession", Verb::query, Access::session_takendown, Input::none, 0, get_session},
+    {"com.atproto.server.refreshSession", Verb::procedure, Access::refresh, Input::none, 0, refresh_session},
+    {"com.atproto.sync.getLatestCommit", Verb::query, Access::optional, Input::none, 0, get_latest_commit},
+    {"com.atproto.sync.getRecord", Verb::query, Access::optional, Input::none, 0, sync_get_record},
+    {"com.atproto.sync.getRepo", Verb::query, Access::optional, Input::none, 0, get_repo},
+    {"com.atproto.sync.getRepoStatus", Verb::query, Access::none, Input::none, 0, get_repo_status},
+    {"com.atproto.sync.listRepos", Verb::query, Access::none, Input::none, 0, list_repos},
+};
+
+/// The parts of the call that need no waiting. Contract: section 1.
+Result<void, Fault> read_call(const Method& method, Call& call) {
+  const auto& request = call.request;
+  if (method.verb == Verb::query) {
+    auto query = request.query_fields();
+    if (!query) return invalid("Malformed query parameters");
+    call.query = *std::move(query);
+    return {};
+  }
+  if (method.input == Input::none) {
+    if (!request.body.empty()) return invalid("A request body was provided when none was expected");
+    return {};
+  }
+  if (request.body.empty()) return invalid("A request body is expected but none was provided");
+  if (request.body.size() > method.max_body)
+    return refuse(Error::PayloadTooLarge, "request entity too large");
+  const auto type = request.content_type();
+  if (type.empty()) return invalid("Request encoding (Content-Type) required but not provided");
+  if (type != "application/json") return invalid("Wrong request encoding (Content-Type): " + type);
+  auto input = json::parse(request.body);
+  if (!input) return invalid("Malformed JSON: " + input.error().message);
+  if (!input->object()) return invalid("Input must be an object");
+  call.input = *std::move(input);
+  return {};
+}
+
+bool has_right_verb(const Method& method, std::string_view verb) {
+  if (method.verb == Verb::query) return verb == "GET" || verb == "HEAD";
+  return verb == "POST";
+}
+
+Task<web::Response> answer(Pds* pds, const Method* method, web::Request request) {
+  if (!has_right_verb(*method, request.method))
+    co_return response_of({.code = Error::InvalidRequest,
+                           .message = "Incorrect HTTP method (" + request.method + ") expected " +
+                                      (method->verb == Verb::query ? "GET" : "POST")});
+  Call call{.request = std::move(request), .query = {}, .input = {}, .caller = {}};
+  auto caller = co_await pds->authenticator().authenticate(call.request, method->access);
+  if (!caller) co_return std::move(caller).error();
+  call.caller = *std::move(caller);
+  if (auto read = read_call(*method, call); !read) co_return response_of(read.error());
+  auto answered = co_await method->handler(*pds, std::move(call));
+  if (!answered) {
+    const auto& fault = answered.error();
+    if (!fault.detail.empty())
+      log::info("refused", {{"method", std::string(method->nsid)}, {"detail", fault.detail}});
+    co_return response_of(fault);
+  }
+  co_return *std::move(answered);
+}
+
+/// The request boundary: whatever goes wrong below becomes an answer here.
+Task<web::Response> serve(Pds* pds, const Method* method, web::Request request) {
+  const bool dpop = Authenticator::is_dpop(request);
+  const std::string id = request.id;
+  std::optional<web::Response> response;
+  try {
+    response = co_await answer(pds, method, std::move(request));
+  } catch (const Overloaded&) {
+    response =
+        response_of({.code = Error::NotEnoughResources, .message = "Server is busy, please try again"});
+  } catch (const std::exception& e) {
+    log::error("request failed", {{"method", std::string(method->nsid)}, {"id", id}, {"what", e.what()}});
+    response = response_of({.code = Error::InternalServerError, .message = "Internal Server Error"});
+  }
+  pds->authenticator().add_headers(dpop, method->access, *response);
+  co_return *std::move(response);
+}
+
+web::Response unknown_method(const web::Request& request) {
+  const auto name = std::string_view(request.path).substr(std::string_view("/xrpc/").size());
+  if (Nsid::parse(name))
+    return response_of({.code = Error::MethodNotImplemented, .message = "Method Not Implemented"});
+  return response_of({.code = Error::XRPCNotSupported, .message = "XRPC Not Supported"});
+}
+
+Task<web::Response> health(Pds* pds) {
+  json::Object body{{"version", pds->config().version}};
+  try {
+    co_await pds->db().read([](store::Tx& tx) { return accounts::storage_answers(tx); });
+  } catch (const std::exception& e) {
+    log::error("failed health check", {{"what", e.what()}});
+    body.set("error", "Service Unavailable");
+    co_return web::Response::json(std::move(body), 503);
+  }
+  co_return web::Response::json(std::move(body));
+}
+
+/// https://atproto.com/specs/handle#https-well-known-method. The Host header only selects among our own
+/// names.
+Task<web::Response> atproto_did(Pds* pds, web::Request request) {
+  const auto handle = Handle::parse(request.hostname());
+  std::optional<Account> account;
+  if (handle && pds->handles().is_ours(handle->str())) account = co_await pds->accounts().find(*handle);
+  if (!account || account->taken_down()) co_return web::Response::text("User not found", 404);
+  co_return web::Response::text(account->did.str());
+}
+
+constexpr std::string_view k_front_page =
+    "Latchkey\n\n"
+    "This is an AT Protocol Personal Data Server (aka, an atproto PDS)\n\n"
+    "Most API routes are under /xrpc/\n\n"
+    "Protocol: https://atproto.com\n";
+
+constexpr std::string_view k_robots =
+    "# Crawling the public API is allowed\n"
+    "User-agent: *\n"
+    "Allow: /\n";
+
+}  // namespace
+
+std::span<const Method> methods() { return k_methods; }
+
+web::Router routes(Pds& pds) {
+  web::Router router;
+  Pds* const p = &pds;
+  for (const Method& method : k_methods) {
+    const Method* const m = &method;
+    router.add("*", "/xrpc/" + std::string(method.nsid),
+               web::with_cors([p, m](web::Request request) { return serve(p, m, std::move(request)); }),
+               method.max_body);
+  }
+  router.add("*", "/xrpc/{rest*}",
+             web::with_cors([](web::Request request) { return web::ready(unknown_method(request)); }));
+  router.get("/xrpc/_health", web::with_cors([p](web::Request) { return health(p); }));
+  router.get("/.well-known/atproto-did",
+             web::with_cors([p](web::Request request) { return atproto_did(p, std::move(request)); }));
+  router.get("/robots.txt",
+             [](web::Request) { return web::ready(web::Response::text(std::string(k_robots))); });
+  router.get("/", [](web::Request) { return web::ready(web::Response::text(std::string(k_front_page))); });
+  return router;
+}
+
+}  // namespace latchkey::pds
