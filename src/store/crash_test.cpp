@@ -62,7 +62,7 @@ TEST(Crash, EveryAcknowledgedWriteSurvivesSigkill) {
 
   SeededRng rng(7);
   std::set<std::int64_t> acked;
-  constexpr int k_rounds = 12;
+  constexpr int k_rounds = 30;
   for (int round = 0; round < k_rounds && !::testing::Test::HasFailure(); ++round) {
     // Ids of a round never meet those of another.
     const auto fresh = killed_after(path, std::int64_t{round} * 1'000'000 + 1, 1 + rng.below(120));

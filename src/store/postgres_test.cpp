@@ -15,7 +15,7 @@ constexpr Sql k_get{"SELECT n FROM item WHERE id = ?1"};
 constexpr Sql k_set{"UPDATE item SET n = ?2 WHERE id = ?1"};
 constexpr Sql k_sum{"SELECT SUM(n) FROM item"};
 constexpr Sql k_me{"SELECT pg_backend_pid()"};
-constexpr Sql k_kill{"SELECT pg_terminate_backend(?1)::int"};
+constexpr Sql k_kill{"SELECT pg_terminate_backend(CAST(?1 AS INTEGER))"};
 
 Error::Kind error_kind_of(Database& db, const Sql& sql) {
   try {
