@@ -17,12 +17,13 @@
 namespace latchkey::oauth::client {
 namespace {
 
-constexpr std::size_t k_max_cached = 10'000;            // servers in each cache
-constexpr std::size_t k_max_login_hint = 512;           // bytes
-constexpr std::size_t k_max_server_text = 4096;         // tokens, codes and request URIs we are handed
-constexpr std::chrono::seconds k_lease{30};             // longer than one refresh takes
-constexpr std::chrono::milliseconds k_lease_poll{150};  // while another process refreshes
-constexpr int k_lease_polls = 250;                      // 37 s: longer than any lease
+constexpr std::size_t k_max_cached = 10'000;     // servers in each cache
+constexpr std::size_t k_max_login_hint = 512;    // bytes
+constexpr std::size_t k_max_server_text = 4096;  // tokens, codes and request URIs we are handed
+constexpr std::chrono::seconds k_lease{30};      // longer than one refresh takes
+// While another process refreshes: more and more slowly, in all longer than any lease lasts.
+constexpr std::chrono::milliseconds k_lease_first_wait{50}, k_lease_longest_wait{2000};
+constexpr std::chrono::milliseconds k_lease_patience = k_lease + std::chrono::seconds(5);
 
 Fault fault(Error code, std::string message, std::string detail = {}, std::string oauth_error = {}) {
   return {code, std::move(message), std::move(detail), std::move(oauth_error), {}};
@@ -524,8 +525,10 @@ struct OauthClient::Impl {
   Task<Result<void, Fault>> refresh(SessionState session, std::string id, std::int64_t seen_version) {
     const auto guard = co_await lock.acquire(id);
     const std::string lease_owner = parts.rng.token(12);
-    for (int poll = 0; poll < k_lease_polls; ++poll) {
-      if (poll > 0) co_await sleep_for(k_lease_poll);
+    std::chrono::milliseconds waited{0}, wait{0};
+    for (; waited <= k_lease_patience; waited += wait) {
+      if (wait.count() > 0) co_await sleep_for(wait);
+      wait = std::clamp(wait * 2, k_lease_first_wait, k_lease_longest_wait);
       auto stored = co_await parts.sessions.load(id);
       if (!stored) co_return std::unexpected(ended("not in the store"));
       if (stored->version != seen_version) {

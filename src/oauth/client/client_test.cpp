@@ -142,6 +142,7 @@ struct Server {
   std::string challenge, code;
   FetchResponse par(const FetchRequest& r) {
     const auto form = *parse_form(r.body);
+    jkt.clear();  // each flow brings its own key
     if (auto bad = bad_client(form)) return *bad;
     if (auto bad = bad_proof(r)) return *bad;
     if (par_answer) return *par_answer;
