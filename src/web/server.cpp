@@ -50,8 +50,9 @@ std::string_view view(BeastView v) { return {v.data(), v.size()}; }
 /// Beast's parser, writing straight into our Request.
 class HeadParser final : public beast_http::basic_parser<true> {
  public:
-  explicit HeadParser(Request& request) : request_(request) {
-    body_limit(boost::none);  // checked here, once the route is known
+  HeadParser(Request& request, std::size_t max_header) : request_(request) {
+    body_limit(boost::none);                                   // checked here, once the route is known
+    header_limit(static_cast<std::uint32_t>(2 * max_header));  // one_request() counts exactly
   }
   int version() const { return version_; }
   void limit_body(std::size_t n) { limit_ = n; }
@@ -683,7 +684,7 @@ void Connection::identify(Request& r) {
 Task<bool> Connection::one_request() {
   const auto& options = server_.options;
   Request request;
-  HeadParser parser(request);
+  HeadParser parser(request, options.max_header);
   phase_ = Phase::idle;
   timed_out_ = false;
   read_deadline_ = Steady::now() + (buffer_.empty() ? options.idle_timeout : options.header_timeout);
@@ -1128,12 +1129,16 @@ Server::Server(ServerOptions options, Router router) {
 Server::~Server() { stop(); }
 
 std::uint16_t Server::listen(std::string_view address, std::uint16_t port) {
-  const tcp::endpoint endpoint(asio::ip::make_address(std::string(address)), port);
+  error_code bad;
+  const tcp::endpoint endpoint(asio::ip::make_address(std::string(address), bad), port);
+  if (bad) throw std::system_error(bad, fmt::format("listen on {}", address));
   tcp::acceptor acceptor(impl_->loops[0]->context);
-  acceptor.open(endpoint.protocol());
-  acceptor.set_option(tcp::acceptor::reuse_address(true));
-  acceptor.bind(endpoint);
-  acceptor.listen(1024);
+  error_code ec;
+  acceptor.open(endpoint.protocol(), ec);
+  if (!ec) acceptor.set_option(tcp::acceptor::reuse_address(true), ec);
+  if (!ec) acceptor.bind(endpoint, ec);
+  if (!ec) acceptor.listen(1024, ec);
+  if (ec) throw std::system_error(ec, fmt::format("listen on {} port {}", address, port));
   const auto actual = acceptor.local_endpoint().port();
   impl_->acceptors.push_back(std::move(acceptor));
   return actual;
