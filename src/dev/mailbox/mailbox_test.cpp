@@ -1,0 +1,60 @@
+#include "dev/mailbox/mailbox.h"
+
+#include <gtest/gtest.h>
+
+#include "ui/embedded.h"
+
+namespace latchkey::dev {
+namespace {
+
+class MailboxTest : public ::testing::Test {
+ protected:
+  MailboxTest() { mailbox_.add_routes(router_); }
+  void send(std::string to, std::string subject, std::string html = "<p>hello</p>") {
+    ASSERT_TRUE(
+        run(trap_.send(
+                {.to = *mail::EmailAddress::parse(to), .subject = subject, .text = "text", .html = html}))
+            .has_value());
+  }
+  web::Response get(std::string target) {
+    return run(router_.handle(web::Request::make("GET", "http://127.0.0.1:1" + target)));
+  }
+  FakeClock clock_;
+  mail::Trap trap_{clock_};
+  web::StaticFiles static_{ui::static_files()};
+  web::Templates templates_{ui::templates(), &static_};
+  Mailbox mailbox_{trap_, templates_, "http://127.0.0.1:2/"};
+  web::Router router_;
+};
+
+TEST_F(MailboxTest, GivesMailsAsJsonOldestFirst) {
+  send("a@example.com", "first");
+  send("b@example.com", "other");
+  send("a@example.com", "second");
+  EXPECT_EQ(get("/api/messages?to=a%40example.com").body,
+            R"([{"to":"a@example.com","subject":"first","text":"text","html":"<p>hello</p>"},)"
+            R"({"to":"a@example.com","subject":"second","text":"text","html":"<p>hello</p>"}])");
+  EXPECT_EQ(get("/api/messages?to=nobody%40example.com").body, "[]");
+  EXPECT_EQ(json::parse(get("/api/messages").body)->array()->size(), 3u);
+}
+
+TEST_F(MailboxTest, AttackMailHtml_IsSandboxedAndTheSubjectEscaped) {
+  send("a@example.com", "<script>alert(1)</script>", "<script>alert(1)</script>");
+  const auto page = get("/");
+  EXPECT_EQ(page.status, 200);
+  EXPECT_EQ(page.body.find("<script>alert"), std::string::npos);
+  EXPECT_NE(page.headers.get("content-security-policy").find("frame-src 'self'"), std::string::npos);
+  const auto part = get("/messages/1/html");
+  EXPECT_EQ(part.status, 200);
+  EXPECT_TRUE(part.headers.get("content-security-policy").starts_with("sandbox; default-src 'none'"));
+}
+
+TEST_F(MailboxTest, UnknownMailsAre404) {
+  EXPECT_EQ(get("/messages/1/html").status, 404);
+  EXPECT_EQ(get("/messages/x/html").status, 404);
+  EXPECT_EQ(get("/messages/99999999999999999999/html").status, 404);
+  EXPECT_EQ(get("/").status, 200);
+}
+
+}  // namespace
+}  // namespace latchkey::dev

@@ -1,0 +1,139 @@
+#include "signin/epds.h"
+
+#include "auth/core/schema.h"
+#include "base/log.h"
+#include "crypto/hash.h"
+#include "oauth/server/schema.h"
+#include "pds/schema.h"
+#include "signin/schema.h"
+#include "store/migrate.h"
+#include "ui/embedded.h"
+
+namespace latchkey::signin {
+namespace {
+
+Secret<Bytes> derive(const Secret<Bytes>& secret, std::string_view purpose) {
+  return Secret<Bytes>(crypto::hkdf_sha256(secret.reveal(), {}, purpose, 32));
+}
+
+// The PDS asks, the authorization server answers; neither includes the other's insides.
+class ResourceVerifier final : public pds::OauthVerifier {
+ public:
+  explicit ResourceVerifier(oauth::Server& server) : server_(server) {}
+
+  Task<Result<pds::OauthCredentials, pds::OauthFault>> verify(pds::OauthRequest request) override {
+    auto grant = co_await server_.check_resource({std::move(request.method), std::move(request.uri),
+                                                  std::move(request.token), std::move(request.proofs)});
+    if (grant) co_return pds::OauthCredentials{grant->did, grant->scope, grant->client_id};
+    const oauth::Fault& f = grant.error();
+    const std::string error(oauth::wire(f.code).name);
+    // RFC 9449 §7.1 and §9: at a resource every DPoP fault is a 401 with a challenge.
+    co_return fail(pds::OauthFault{
+        .status = f.code == oauth::Error::temporarily_unavailable ? 503 : 401,
+        .error = error,
+        .description = f.description,
+        .www_authenticate = fmt::format("DPoP algs=\"ES256\", error=\"{}\", error_description=\"{}\"", error,
+                                        f.description)});
+  }
+  std::string current_nonce() override { return server_.current_nonce(); }
+
+ private:
+  oauth::Server& server_;
+};
+
+Task<web::Response> health(std::string service) {
+  co_return web::Response::json(json::Object{{"status", "ok"}, {"service", std::move(service)}});
+}
+
+}  // namespace
+
+void migrate_epds(store::Database& db) {
+  store::migrate(db, pds::migrations());
+  store::migrate(db, oauth::migrations());
+  store::migrate(db, auth::migrations());
+  store::migrate(db, migrations());
+}
+
+struct Epds::Impl {
+  Impl(EpdsOptions options, EpdsParts parts)
+      : public_url(options.pds.public_url),
+        auth_origin(options.auth_origin),
+        static_files(ui::static_files()),
+        templates(ui::templates(), &static_files),
+        oauth({.issuer = options.pds.public_url,
+               .authorization_endpoint = options.auth_origin + "/oauth/authorize",
+               .secret = options.dpop_secret,
+               .local_hosts = options.local_hosts},
+              parts.db, parts.fetch, parts.clock, parts.rng),
+        verifier(oauth),
+        plc(parts.fetch, options.plc_url),
+        pds(options.pds,
+            {.db = parts.db,
+             .clock = parts.clock,
+             .rng = parts.rng,
+             .passwords = parts.passwords,
+             .reads = parts.reads,
+             .plc = plc,
+             .sealer = crypto::Sealer(derive(options.storage_secret, "latchkey pds signing keys")),
+             .oauth = &verifier,
+             .resolver = parts.resolver}),
+        otp(parts.db, parts.clock, parts.rng, derive(options.session_secret, "latchkey auth e-mail codes"),
+            options.email_limits),
+        sign_in({.origin = options.auth_origin,
+                 .service_host = Url::parse(options.pds.public_url)->authority(),
+                 .service_name = options.service_name,
+                 .secret = derive(options.session_secret, "latchkey signin flows"),
+                 .may_sign_up = options.may_sign_up},
+                parts.db, oauth, pds.accounts(), otp, parts.mailer, templates, parts.clock, parts.rng) {}
+
+  std::string public_url, auth_origin;
+  web::StaticFiles static_files;
+  web::Templates templates;
+  oauth::Server oauth;
+  ResourceVerifier verifier;
+  pds::HttpPlcClient plc;
+  pds::Pds pds;
+  auth::EmailOtp otp;
+  SignIn sign_in;
+};
+
+Epds::Epds(EpdsOptions options, EpdsParts parts) : impl_(std::make_unique<Impl>(std::move(options), parts)) {}
+Epds::~Epds() = default;
+oauth::Server& Epds::oauth() { return impl_->oauth; }
+pds::Pds& Epds::pds() { return impl_->pds; }
+
+Task<void> Epds::start() {
+  const std::size_t left = co_await impl_->pds.accounts().resume_unfinished(pds::Unfinished::all);
+  if (left > 0) log::warn("account creations are still unfinished", {{"count", std::to_string(left)}});
+}
+
+Task<void> Epds::clean() {
+  co_await impl_->oauth.clean();
+  co_await impl_->otp.clean();
+  co_await impl_->sign_in.clean();
+  co_await impl_->pds.accounts().resume_unfinished(pds::Unfinished::abandoned);
+}
+
+web::Router Epds::router() {
+  Impl& it = *impl_;
+  web::Router pds = pds::routes(it.pds);
+  it.oauth.add_routes(pds);
+  if (it.auth_origin == it.public_url) {
+    it.sign_in.add_routes(pds);
+    pds.get("/static/{file*}", it.static_files.handler());
+    pds.get("/health", [](web::Request) { return health("epds"); });
+    return pds;
+  }
+  // Two names, one process: each answers for its own routes only.
+  web::Router auth;
+  it.sign_in.add_routes(auth);
+  auth.get("/static/{file*}", it.static_files.handler());
+  auth.get("/health", [](web::Request) { return health("auth"); });
+  auth.fallback(
+      [](web::Request) { return web::ready(web::Response::error(404, "NotFound", "No such page")); });
+  pds.get("/health", [](web::Request) { return health("epds"); });
+  pds.host(Url::parse(it.auth_origin)->authority(), std::move(auth));
+  return pds;
+}
+
+}  // namespace latchkey::signin

@@ -1,0 +1,63 @@
+#pragma once
+// An ePDS: a personal data server, its authorization server and the sign-in pages, behind one handler that
+// tells the two host names apart. `latchkey serve` runs one, `latchkey dev` runs one among its neighbours.
+
+#include "auth/plugins/email_otp/email_otp.h"
+#include "mail/sender.h"
+#include "oauth/server/server.h"
+#include "pds/pds.h"
+#include "signin/sign_in.h"
+#include "web/router.h"
+#include "web/template.h"
+
+namespace latchkey::signin {
+
+struct EpdsOptions {
+  pds::Config pds;
+  std::string auth_origin;  // equal to pds.public_url: one origin for both
+  std::string plc_url;
+  std::string service_name;      // for people, in pages and mails
+  Secret<Bytes> session_secret;  // AUTH_SESSION_SECRET: codes, flows, CSRF tokens
+  Secret<Bytes> dpop_secret;     // PDS_DPOP_SECRET: OAuth tokens and nonces
+  Secret<Bytes> storage_secret;  // seals signing keys in the database
+  bool may_sign_up = true;
+  oauth::LocalHosts local_hosts = oauth::LocalHosts::refuse;
+  auth::EmailOtpLimits email_limits = {};
+};
+
+struct EpdsParts {
+  store::Database& db;  // migrated with epds_migrations()
+  Fetch& fetch;
+  identity::Resolver* resolver;  // handles of others; null: they are not found
+  mail::Sender& mailer;
+  ThreadPool& passwords;
+  ThreadPool& reads;
+  const Clock& clock;
+  Rng& rng;
+};
+
+/// Creates or updates the tables of every part.
+void migrate_epds(store::Database& db);
+
+class Epds {
+ public:
+  Epds(EpdsOptions options, EpdsParts parts);
+  ~Epds();
+  Epds(const Epds&) = delete;
+
+  /// Takes up what a crash left behind. Await it before the first request.
+  Task<void> start();
+  /// Deletes what has expired. Every few minutes is enough.
+  Task<void> clean();
+  /// All routes, for both hosts. The object must outlive the router.
+  web::Router router();
+
+  oauth::Server& oauth();
+  pds::Pds& pds();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace latchkey::signin
