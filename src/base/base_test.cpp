@@ -1,4 +1,8 @@
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
 
 #include "base/encoding.h"
 #include "base/json.h"
@@ -6,6 +10,7 @@
 #include "base/result.h"
 #include "base/rng.h"
 #include "base/secret.h"
+#include "base/secrets_file.h"
 #include "base/task.h"
 #include "base/time.h"
 #include "base/url.h"
@@ -186,6 +191,27 @@ TEST(ThreadPool, RefusesWorkPastItsQueue) {
     gate.unlock();
   }
   EXPECT_EQ(ran, 3);
+}
+
+TEST(SecretsFile, MakesOnceKeepsAndGuards) {
+  char folder[] = "/tmp/latchkey-secrets-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder), nullptr);
+  const std::string path = std::string(folder) + "/secrets.json";
+  SeededRng rng;
+  const std::string made = SecretsFile(path, rng).get("A").reveal();
+  EXPECT_EQ(made.size(), 64u);
+  SecretsFile again(path, rng);
+  EXPECT_EQ(again.get("A").reveal(), made);
+  EXPECT_NE(again.get("B").reveal(), made);
+  struct stat info;
+  ASSERT_EQ(::stat(path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+  ::chmod(path.c_str(), 0644);
+  EXPECT_THROW(SecretsFile(path, rng), std::runtime_error) << "others may read it";
+  ::chmod(path.c_str(), 0600);
+  std::ofstream(path) << "{\"A\":";
+  EXPECT_THROW(SecretsFile(path, rng), std::runtime_error) << "damaged";
+  std::filesystem::remove_all(folder);
 }
 
 TEST(Log, RedactsAddresses) {
