@@ -33,7 +33,7 @@ struct Error {
     record_too_large,  // more than k_max_record_bytes
     commit_too_large,  // the CAR of the event would exceed k_max_blocks_bytes
     bad_record,        // no canonical DAG-CBOR map
-    bad_path,          // longer than a tree's key may be
+    bad_rev,           // the last revision is the last there can be
     tree_too_dense,    // a node would exceed mst::k_max_node_entries: mined keys
   };
   Code code;
