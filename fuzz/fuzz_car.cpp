@@ -1,4 +1,5 @@
 // Any bytes, whole and in pieces: the same answer; and what is accepted is written again byte for byte.
+#include <algorithm>
 #include <cstdlib>
 
 #include "atproto/car/reader.h"

@@ -1,4 +1,5 @@
 // Any bytes: refused, or they are the one encoding of what they decode to, and JSON says the same.
+#include <algorithm>
 #include <cstdlib>
 
 #include "atproto/cbor/cbor.h"

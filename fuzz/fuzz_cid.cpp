@@ -1,4 +1,5 @@
 // Any bytes as a binary CID and as text: one form of each for each CID.
+#include <algorithm>
 #include <cstdlib>
 
 #include "atproto/cid/cid.h"
