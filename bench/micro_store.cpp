@@ -1,6 +1,7 @@
 // Group commit and reads of src/store, on a real file with synchronous=FULL. `per_fsync` is how many writes
 // shared one commit. With LATCHKEY_TEST_POSTGRES set the same runs on PostgreSQL.
 #include <benchmark/benchmark.h>
+#include <fmt/format.h>
 #include <stdlib.h>
 
 #include <atomic>

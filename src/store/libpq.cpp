@@ -1,5 +1,7 @@
 #include "store/libpq.h"
 
+#include <fmt/format.h>
+
 #include <dlfcn.h>
 
 #include "store/database.h"

@@ -1,5 +1,7 @@
 #include "store/migrate.h"
 
+#include <fmt/format.h>
+
 #include <map>
 
 namespace latchkey::store {

@@ -1,5 +1,7 @@
 // PostgreSQL over libpq: a few threads, each with a connection, each running whole transactions.
 // https://www.postgresql.org/docs/15/libpq.html
+#include <fmt/format.h>
+
 #include <condition_variable>
 #include <deque>
 #include <limits>

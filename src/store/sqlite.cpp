@@ -1,6 +1,7 @@
 // SQLite: one file in WAL mode. One thread writes and commits in groups, one thread checkpoints, every other
 // thread reads on a connection of its own. https://sqlite.org/wal.html
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>

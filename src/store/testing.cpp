@@ -1,5 +1,6 @@
 #include "store/testing.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <atomic>
