@@ -405,6 +405,17 @@ TEST(Smtp, RefusesACertificateForAnotherName) {
   EXPECT_EQ(kind(post.send(secured(sink, Security::tls, certificate))), Kind::tls);
 }
 
+TEST(Smtp, SaysSoWhenTooManyMailsWait) {
+  FakeClock clock;
+  SeededRng rng;
+  ThreadPool full(1, 0);
+  SmtpSender sender(
+      {.server = {.host = "127.0.0.1", .port = 9}, .from = {*EmailAddress::parse("a@example.com"), ""}}, full,
+      clock, rng);
+  const auto sent = run(sender.send({.to = *EmailAddress::parse("alice@example.com"), .text = "x"}));
+  EXPECT_EQ(kind(sent), Kind::other);
+}
+
 TEST(SmtpUrl, GivesServerAndSecurity) {
   struct Row {
     const char* url;
