@@ -76,6 +76,8 @@ TEST(Rng, BelowStaysBelowAndReachesEveryValue) {
 TEST(Json, RefusesDuplicateKeysInSmallAndLargeObjects) {
   EXPECT_FALSE(json::parse(R"({"a":1,"a":2})").has_value());
   EXPECT_FALSE(json::parse(R"({"a":1,"\u0061":2})").has_value()) << "the same key, escaped";
+  EXPECT_FALSE(json::parse("").has_value());
+  EXPECT_FALSE(json::parse(std::string_view()).has_value());
   std::string large = "{";
   for (int i = 0; i < 100; ++i) large += fmt::format("\"k{}\":{},", i, i);
   EXPECT_TRUE(json::parse(large + "\"k100\":1}").has_value());

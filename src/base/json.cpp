@@ -112,6 +112,7 @@ const std::string* Value::string_at(std::string_view key) const {
 }
 
 Result<Value, ParseError> parse(std::string_view text, ParseOptions options) {
+  if (text.empty()) return fail(ParseError{"empty"});  // may have no address, which simdjson copies from
   simdjson::dom::element root;
   // The parser reads past the end in wide steps, so it copies the text into padded memory.
   if (const auto error = parser().parse(text.data(), text.size()).get(root); error)
