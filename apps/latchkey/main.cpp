@@ -1,0 +1,263 @@
+// latchkey: reads the configuration, builds the parts, starts the listeners. Nothing else.
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+
+#include "base/log.h"
+#include "config.h"
+#include "dev/network.h"
+#include "dev/plc_directory/directory.h"
+#include "signin/epds.h"
+#include "store/migrate.h"
+#include "web/client.h"
+#include "web/dns.h"
+#include "web/server.h"
+
+namespace latchkey::app {
+namespace {
+using namespace std::chrono_literals;
+
+// Blocked before the first thread starts, so that only wait_for_end() sees them.
+sigset_t end_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGINT);
+  return set;
+}
+void wait_for_end() {
+  const sigset_t set = end_signals();
+  int signal = 0;
+  while (sigwait(&set, &signal) != 0) {
+  }
+  log::info("stopping", {{"signal", signal == SIGTERM ? "SIGTERM" : "SIGINT"}});
+}
+
+// A folder that goes when the program ends, unless it was given.
+class DataDir {
+ public:
+  explicit DataDir(std::string given) : path_(std::move(given)), ours_(path_.empty()) {
+    if (ours_) {
+      std::string pattern = (std::filesystem::temp_directory_path() / "latchkey-XXXXXX").string();
+      if (!::mkdtemp(pattern.data())) throw std::runtime_error("cannot make a temporary folder");
+      path_ = pattern;
+    } else {
+      std::filesystem::create_directories(path_);
+    }
+  }
+  ~DataDir() {
+    std::error_code ignored;
+    if (ours_) std::filesystem::remove_all(path_, ignored);
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+  bool ours_;
+};
+
+struct DevArguments {
+  std::uint16_t port = 2583;
+  std::string data_dir, auth_host;
+  bool json = false;
+};
+
+int dev(const DevArguments& args) {
+  if (args.json) log::set_level(log::Level::warn);
+  DataDir data(args.data_dir);
+  dev::Network network({.port = args.port,
+                        .data_dir = data.path(),
+                        .auth_host = args.auth_host.empty() ? std::nullopt : std::optional(args.auth_host)});
+  network.start();
+  const auto& at = network.addresses();
+  if (args.json) {
+    const json::Object line{
+        {"pds", at.pds}, {"auth", at.auth}, {"plc", at.plc}, {"app", at.app}, {"mailbox", at.mailbox}};
+    fmt::print("{}\n", json::Value(line).dump());
+  } else {
+    fmt::print(
+        "\n  Your atproto network is running.\n\n"
+        "  Demo app   {}\n"
+        "  Mailbox    {}\n"
+        "  PDS        {}\n"
+        "  PLC        {}\n\n"
+        "  Open the demo app, type any e-mail address, and read the code in the mailbox.\n"
+        "  Data is kept in {}{}. Ctrl-C ends it.\n\n",
+        at.app, at.mailbox, at.pds, at.plc, data.path(), args.data_dir.empty() ? " until you stop" : "");
+  }
+  std::fflush(stdout);
+  wait_for_end();
+  network.stop();
+  return 0;
+}
+
+Task<void> clean_now(signin::Epds* epds) {
+  try {
+    co_await epds->clean();
+  } catch (const std::exception& e) {
+    log::error("cleaning failed", {{"detail", e.what()}});
+  }
+}
+void clean_regularly(Executor& loop, signin::Epds* epds) {
+  loop.post_after(5min, [&loop, epds] {
+    spawn(clean_now(epds));
+    clean_regularly(loop, epds);
+  });
+}
+
+Result<ServeConfig, Problems> configuration(Rng& rng) {
+  return read_config(
+      [](std::string_view name) -> std::optional<std::string> {
+        const char* value = std::getenv(std::string(name).c_str());
+        return value ? std::optional<std::string>(value) : std::nullopt;
+      },
+      rng);
+}
+
+int complain(const Problems& problems) {
+  fmt::print(stderr, "latchkey cannot start:\n");
+  for (const auto& problem : problems) fmt::print(stderr, "  - {}\n", problem);
+  return 2;
+}
+
+int serve() {
+  OsRng rng;
+  SystemClock clock;
+  auto config = configuration(rng);
+  if (!config) return complain(config.error());
+  log::set_level(config->log_level);
+
+  auto db = store::open_database(config->database);
+  signin::migrate_epds(*db);
+  web::GuardedClient fetch(
+      {.guard = config->ssrf_protection ? web::Guard::strict : web::Guard::local_network});
+  web::DnsResolver dns;
+  identity::Resolver resolver({.plc_url = config->plc_url, .development = config->dev_mode}, fetch, &dns,
+                              clock);
+  ThreadPool passwords(1, 100), reads(2, 1000), mails(4, 10'000);
+  mail::SmtpSender mailer(
+      {.server = config->smtp, .from = config->from, .helo = Url::parse(config->pds.public_url)->host}, mails,
+      clock, rng);
+  signin::Epds epds({.pds = config->pds,
+                     .auth_origin = config->auth_origin,
+                     .plc_url = config->plc_url,
+                     .service_name = config->service_name,
+                     .session_secret = config->session_secret,
+                     .dpop_secret = config->dpop_secret,
+                     .storage_secret = config->storage_secret,
+                     .may_sign_up = config->may_sign_up,
+                     .local_hosts = config->dev_mode ? oauth::LocalHosts::allow : oauth::LocalHosts::refuse},
+                    {*db, fetch, &resolver, mailer, passwords, reads, clock, rng});
+  run(epds.start());
+  web::Server server({.trusted_proxies = config->trusted_proxies, .access_log = true}, epds.router());
+  server.listen(config->listen_address, config->port);
+  server.start();
+  clean_regularly(server.executor(0), &epds);
+  log::info("serving", {{"url", config->pds.public_url},
+                        {"auth", config->auth_origin},
+                        {"listen", fmt::format("{}:{}", config->listen_address, config->port)},
+                        {"sign_up", config->may_sign_up ? "open" : "closed"}});
+  wait_for_end();
+  server.stop();
+  return 0;
+}
+
+int check_config() {
+  OsRng rng;
+  const auto config = configuration(rng);
+  if (!config) return complain(config.error());
+  fmt::print("The configuration is complete. The server would answer as {} and {}.\n", config->pds.public_url,
+             config->auth_origin);
+  return 0;
+}
+
+int plc(std::uint16_t port, const std::string& data_dir) {
+  DataDir data(data_dir);
+  SystemClock clock;
+  auto db = store::open_sqlite(data.path() + "/plc.sqlite");
+  store::migrate(*db, dev::plc_migrations());
+  dev::PlcDirectory directory(*db, clock);
+  web::Router router;
+  directory.add_routes(router);
+  web::Server server({}, std::move(router));
+  const auto actual = server.listen("127.0.0.1", port);
+  server.start();
+  fmt::print("PLC directory on http://localhost:{}\n", actual);
+  std::fflush(stdout);
+  wait_for_end();
+  server.stop();
+  return 0;
+}
+
+int migrate() {
+  OsRng rng;
+  const auto config = configuration(rng);
+  if (!config) return complain(config.error());
+  auto db = store::open_database(config->database);
+  signin::migrate_epds(*db);
+  fmt::print("The database is up to date.\n");
+  return 0;
+}
+
+int run_command(int argc, char** argv) {
+  CLI::App cli("The front door of the AT Protocol.", "latchkey");
+  cli.set_version_flag("--version", std::string("latchkey ") + LATCHKEY_VERSION);
+  cli.require_subcommand(1);
+
+  DevArguments dev_args;
+  auto* dev_command = cli.add_subcommand("dev", "Run a whole atproto network on this machine");
+  dev_command
+      ->add_option("--port", dev_args.port, "Port of the PDS; the others take the next three. 0: free ports")
+      ->capture_default_str();
+  dev_command->add_option("--data-dir", dev_args.data_dir,
+                          "Where to keep data (default: a fresh temporary folder)");
+  dev_command->add_option("--auth-host", dev_args.auth_host,
+                          "Serve the sign-in pages under this name, e.g. auth.localhost");
+  dev_command->add_flag("--json", dev_args.json, "Print the addresses as one line of JSON");
+
+  auto* serve_command =
+      cli.add_subcommand("serve", "Run an ePDS, configured by PDS_*, AUTH_* and SMTP_* variables");
+  auto* check_command =
+      cli.add_subcommand("check-config", "Say what is missing or weak in the configuration of serve");
+  auto* migrate_command = cli.add_subcommand("migrate", "Bring the database of serve up to date");
+
+  std::uint16_t plc_port = 2582;
+  std::string plc_data;
+  auto* plc_command = cli.add_subcommand("plc", "Run a PLC directory");
+  plc_command->add_option("--port", plc_port, "0: a free port")->capture_default_str();
+  plc_command->add_option("--data-dir", plc_data, "Where to keep data (default: a fresh temporary folder)");
+
+  try {
+    cli.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return cli.exit(e);
+  }
+  if (dev_command->parsed()) return dev(dev_args);
+  if (serve_command->parsed()) return serve();
+  if (check_command->parsed()) return check_config();
+  if (migrate_command->parsed()) return migrate();
+  if (plc_command->parsed()) return plc(plc_port, plc_data);
+  return 2;
+}
+
+}  // namespace
+}  // namespace latchkey::app
+
+int main(int argc, char** argv) {
+  const sigset_t signals = latchkey::app::end_signals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  try {
+    return latchkey::app::run_command(argc, argv);
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "latchkey: {}\n", e.what());
+    return 1;
+  }
+}
