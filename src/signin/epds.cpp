@@ -1,5 +1,7 @@
 #include "signin/epds.h"
 
+#include <fmt/format.h>
+
 #include "auth/core/schema.h"
 #include "base/log.h"
 #include "crypto/hash.h"
