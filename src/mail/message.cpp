@@ -55,17 +55,14 @@ std::string unstructured(std::string_view text) {
 // RFC 5322 §3.4: name-addr, the name as a quoted string or as encoded words.
 std::string mailbox(std::string_view name, const EmailAddress& address) {
   if (name.empty()) return address.str();
-  std::string shown;
-  if (is_ascii(name) && name.size() <= 60 && name.find("=?") == std::string_view::npos) {
-    shown = "\"";
-    for (const char c : name) {
-      if (c == '"' || c == '\\') shown += '\\';
-      shown += c;
-    }
-    shown += '"';
-  } else {
-    shown = encoded_words(name);
+  std::string shown = "\"";
+  for (const char c : name) {
+    if (c == '"' || c == '\\') shown += '\\';
+    shown += c;
   }
+  shown += '"';
+  if (!is_ascii(name) || shown.size() > 70 || name.find("=?") != std::string_view::npos)
+    shown = encoded_words(name);
   return shown + "\r\n <" + address.str() + ">";
 }
 

@@ -151,10 +151,12 @@ TEST(Render, HasShortAsciiLinesWhateverGoesIn) {
   m.text = std::string(1000, 'x') + "\n" + std::string(300, '=') + "\nUmlaut ü\ttab \t\nNUL " +
            std::string(1, '\0');
   m.html = "<p>" + std::string(997, '\xff') + "\r\rbare";
-  m.from_name = std::string(90, 'n');
-  for (const auto& line : lines(rendered(m))) {
-    EXPECT_LE(line.size(), 76u) << line;
-    for (const char c : line) EXPECT_TRUE(c == '\t' || (c >= 0x20 && c < 0x7f)) << line;
+  for (const auto& name : {std::string(90, 'n'), std::string(60, '\\'), std::string(68, 'n')}) {
+    m.from_name = name;
+    for (const auto& line : lines(rendered(m))) {
+      EXPECT_LE(line.size(), 76u) << line;
+      for (const char c : line) EXPECT_TRUE(c == '\t' || (c >= 0x20 && c < 0x7f)) << line;
+    }
   }
 }
 
