@@ -1,5 +1,6 @@
 #include "atproto/mst/node.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <fstream>

@@ -1,5 +1,6 @@
 #include "atproto/mst/tree.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -1,5 +1,7 @@
 #include "atproto/plc/operation.h"
 
+#include <fmt/format.h>
+
 #include <set>
 
 #include "atproto/cbor/cbor.h"

@@ -1,5 +1,6 @@
 #include "atproto/plc/operation.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "atproto/cbor/cbor.h"

@@ -1,5 +1,7 @@
 #include "atproto/repo/engine.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <unordered_map>

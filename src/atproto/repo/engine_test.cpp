@@ -1,5 +1,6 @@
 #include "atproto/repo/engine.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <random>

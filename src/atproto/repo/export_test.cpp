@@ -1,5 +1,6 @@
 #include "atproto/repo/export.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <map>
