@@ -218,7 +218,8 @@ TEST(FromJson, ErrorsSayWhere) {
 }
 
 TEST(WriteJson, GivesWhatTheTreeGives) {
-  const Map map{{"text", std::string("a\"\\\n\r\t\x01\x7f/\0\xf0\x9f\x98\x80 and some more plain text", 41)},
+  using namespace std::string_literals;
+  const Map map{{"text", "a\"\\\n\r\t\x01\x7f/\0\xf0\x9f\x98\x80 and some more plain text"s},
                 {"empty", ""},
                 {"i", std::numeric_limits<std::int64_t>::min()},
                 {"j", std::numeric_limits<std::int64_t>::max()},
