@@ -11,22 +11,20 @@ Executor* Executor::current() { return t_current; }
 Executor::Enter::Enter(Executor* e) : before_(t_current) { t_current = e; }
 Executor::Enter::~Enter() { t_current = before_; }
 
+// Both notify under the lock: run_until may return, and the executor with it be gone, as soon as the lock is
+// free.
 void InlineExecutor::post(Job job) {
-  {
-    std::lock_guard lock(mutex_);
-    ready_.push_back(std::move(job));
-  }
+  std::lock_guard lock(mutex_);
+  ready_.push_back(std::move(job));
   wake_.notify_one();
 }
 
 void InlineExecutor::post_after(std::chrono::milliseconds delay, Job job) {
-  {
-    std::lock_guard lock(mutex_);
-    const auto due = elapsed_ + delay;
-    auto at = std::upper_bound(delayed_.begin(), delayed_.end(), due,
-                               [](auto t, const Delayed& d) { return t < d.due; });
-    delayed_.insert(at, Delayed{due, std::move(job)});
-  }
+  std::lock_guard lock(mutex_);
+  const auto due = elapsed_ + delay;
+  auto at = std::upper_bound(delayed_.begin(), delayed_.end(), due,
+                             [](auto t, const Delayed& d) { return t < d.due; });
+  delayed_.insert(at, Delayed{due, std::move(job)});
   wake_.notify_one();
 }
 
