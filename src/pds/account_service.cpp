@@ -85,7 +85,7 @@ AccountService::Prepared AccountService::prepare(const SignUp& sign_up, const Ha
   std::vector<std::string> rotation_keys;
   const auto add = [&](const crypto::PublicKey& key) {
     const auto text = key.did_key();
-    if (!std::ranges::contains(rotation_keys, text)) rotation_keys.push_back(text);
+    if (std::ranges::find(rotation_keys, text) == rotation_keys.end()) rotation_keys.push_back(text);
   };
   if (sign_up.recovery_key) add(*sign_up.recovery_key);
   if (config_.recovery_key) add(*config_.recovery_key);

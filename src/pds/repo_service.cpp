@@ -72,8 +72,8 @@ Fault fault_of(const repo::Error& error) {
       return {Error::InvalidRequest, "Commit is too large"};
     case Code::bad_record:
       return {Error::InvalidRequest, "Record is not valid: " + error.detail};
-    case Code::bad_path:
-      return {Error::InvalidRequest, "Record path is not valid: " + error.detail};
+    case Code::bad_rev:
+      return {Error::InternalServerError, ""};
     case Code::tree_too_dense:
       return {Error::InvalidRequest, "Record keys are too dense"};
   }
@@ -186,7 +186,7 @@ Task<Result<std::optional<CommitRef>, Fault>> RepoService::write(Account account
     const Time now = shared_.clock.now();
     const auto rev = Tid::parse(repo->head.rev).value();
     auto applied = repo::apply({account.did, repo->tree, rev, repo->head.commit}, *planned,
-                               tids_.next(now, rev), repo->signing_key);
+                               tids_.next(now), repo->signing_key);
     if (!applied) co_return fail(fault_of(applied.error()));
 
     const RepoHead head{
