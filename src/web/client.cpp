@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <csignal>
 #include <deque>
 #include <thread>
 #include <unordered_map>
@@ -290,6 +291,11 @@ struct GuardedClient::Impl {
   }
 
   void run() {
+    // Signals are main's business. And with CURLOPT_NOSIGNAL libcurl leaves SIGPIPE to us, which OpenSSL's
+    // writes to a closed connection raise: blocked here, it does nothing.
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, nullptr);
     for (;;) {
       std::deque<std::unique_ptr<Transfer>> fresh;
       bool stop;

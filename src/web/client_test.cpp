@@ -5,6 +5,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <future>
@@ -345,6 +346,10 @@ struct TlsServer {
     getsockname(fd, reinterpret_cast<sockaddr*>(&at), &n);
     port = ntohs(at.sin_port);
     thread = std::thread([this] {
+      sigset_t pipe;  // OpenSSL writes without MSG_NOSIGNAL
+      sigemptyset(&pipe);
+      sigaddset(&pipe, SIGPIPE);
+      pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
       for (;;) {
         const int c = accept(fd, nullptr, nullptr);
         if (c < 0) return;

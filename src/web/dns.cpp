@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <deque>
 #include <list>
 #include <stdexcept>
@@ -159,12 +160,16 @@ struct DnsResolver::Impl {
   }
 
   void run() {
+    // Signals are main's business.
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, nullptr);
     for (;;) {
       std::deque<Query> fresh;
       {
         std::lock_guard lock(mutex);
-        fresh.swap(waiting);
         if (stopping) break;
+        fresh.swap(waiting);
       }
       for (auto& f : fresh) {
         queries.push_back(std::move(f));

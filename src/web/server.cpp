@@ -11,6 +11,7 @@
 #include <boost/beast/http/error.hpp>
 #include <charconv>
 #include <condition_variable>
+#include <csignal>
 #include <deque>
 #include <thread>
 #include <unordered_set>
@@ -219,6 +220,9 @@ class Loop final : public Executor {
     });
   }
   void run() {
+    sigset_t all;  // signals are main's business
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, nullptr);
     Enter enter(this);
     context.run();
   }

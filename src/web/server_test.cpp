@@ -618,6 +618,8 @@ TEST(Server, StopLetsARunningRequestFinishAndClosesTheRest) {
   r.get("/gate", [&](Request q) { return wait_at(&gate, std::move(q)); });
   Running s(options(), std::move(r));
   RawClient busy(s.port), idle(s.port);
+  idle.send(k_get);
+  EXPECT_EQ(idle.read_answer().status, 200);
   busy.send("GET /gate HTTP/1.1\r\nHost: a\r\n\r\n");
   gate.reached.get_future().wait();
   auto stopped = std::async(std::launch::async, [&] { s.server.stop(); });
