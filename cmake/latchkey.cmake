@@ -32,6 +32,10 @@ if(LATCHKEY_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
+# All test programs; all fuzz targets.
+add_custom_target(unit_tests)
+add_custom_target(fuzz_all)
+
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
 find_package(GTest REQUIRED)
@@ -61,6 +65,7 @@ function(lk_test name)
   target_precompile_headers(${name} REUSE_FROM lk_base)
   target_compile_definitions(${name} PRIVATE LATCHKEY_FIXTURES="${PROJECT_SOURCE_DIR}/tests/fixtures")
   add_test(NAME ${name} COMMAND ${name} ${A_ARGS})
+  add_dependencies(unit_tests ${name})
 endfunction()
 
 # lk_fuzz(<name> SOURCE fuzz_x.cpp DEPS … CORPUS <folder>): built under the fuzz preset only; tests/fuzz.sh runs all.
@@ -74,6 +79,7 @@ function(lk_fuzz name)
   target_link_libraries(${name} PRIVATE ${A_DEPS} lk::base)
   target_link_options(${name} PRIVATE -fsanitize=fuzzer)
   set_property(TARGET ${name} PROPERTY RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+  add_dependencies(fuzz_all ${name})
 endfunction()
 
 # lk_bench(<name> SOURCES … DEPS …): Google Benchmark programs, built with -DLATCHKEY_BENCH=ON.
