@@ -47,7 +47,8 @@ TEST_P(AccountCreation, GivesDidHandleRepositoryAndEvents) {
   const auto data = w.plc.operations.at(account.did.str()).data().value();
   EXPECT_EQ(data.also_known_as, std::vector<std::string>{"at://alice.test"});
   EXPECT_EQ(data.services.at("atproto_pds").endpoint, "https://pds.test");
-  EXPECT_EQ(data.rotation_keys, std::vector<std::string>{w.pds().config().rotation_key.public_key().did_key()});
+  EXPECT_EQ(data.rotation_keys,
+            std::vector<std::string>{w.pds().config().rotation_key.public_key().did_key()});
   const auto signing_key = crypto::PublicKey::from_did_key(data.verification_methods.at("atproto")).value();
   EXPECT_EQ(signing_key.curve(), crypto::Curve::k256);
   const auto car = w.get("/xrpc/com.atproto.sync.getRepo?did=" + account.did.str());
@@ -193,8 +194,8 @@ TEST_P(AccountCreation, TwoProcessesResumeTheSameOneWithoutHarm) {
   expect_whole(w.db(), w.plc);
 }
 
-// A crash at each step: the process that did the sign-up is never heard of again, a new one starts on what the
-// database holds.
+// A crash at each step: the process that did the sign-up is never heard of again, a new one starts on what
+// the database holds.
 
 TEST_P(AccountCreation, ACrashBeforeTheDirectoryAnsweredEndsInAnAccount) {
   for (const auto mode : {MemoryPlc::Mode::crash_before, MemoryPlc::Mode::crash_after}) {
@@ -202,7 +203,8 @@ TEST_P(AccountCreation, ACrashBeforeTheDirectoryAnsweredEndsInAnAccount) {
     {
       Process first(w.db(), w.clock, w.rng, w.plc);
       w.plc.mode = mode;
-      EXPECT_THROW((void)run(first.pds.accounts().create_account(named("alice.test", "alice@mail.test"))), Crash);
+      EXPECT_THROW((void)run(first.pds.accounts().create_account(named("alice.test", "alice@mail.test"))),
+                   Crash);
     }
     w.plc.mode = MemoryPlc::Mode::normal;
     EXPECT_EQ(run(w.pds().accounts().resume_unfinished(Unfinished::all)), 0u);
@@ -218,7 +220,8 @@ TEST_P(AccountCreation, ACrashBeforeARefusalLeavesNothing) {
   {
     Process first(w.db(), w.clock, w.rng, w.plc);
     w.plc.mode = MemoryPlc::Mode::crash_before;
-    EXPECT_THROW((void)run(first.pds.accounts().create_account(named("alice.test", "alice@mail.test"))), Crash);
+    EXPECT_THROW((void)run(first.pds.accounts().create_account(named("alice.test", "alice@mail.test"))),
+                 Crash);
   }
   w.plc.mode = MemoryPlc::Mode::refuse;
   EXPECT_EQ(run(w.pds().accounts().resume_unfinished(Unfinished::all)), 0u);

@@ -45,7 +45,9 @@ class Aggregates : public store::EngineTest {
     return run((*db_)->read(std::move(fn)));
   }
   std::int64_t begin(const accounts::NewAccount& account) {
-    return write([&](Tx& tx) { return accounts::begin_creation(tx, account, "{}", head("c0"), to_bytes("car"), k_now); })
+    return write([&](Tx& tx) {
+             return accounts::begin_creation(tx, account, "{}", head("c0"), to_bytes("car"), k_now);
+           })
         .value();
   }
   std::int64_t create(const std::string& name) {
@@ -220,7 +222,8 @@ TEST_P(Records, AreListedByKeyInBothDirections) {
     EXPECT_EQ(keys(records::list(tx, 1, nsid, 2, "c", newest_first)), "b a ");
     EXPECT_EQ(keys(records::list(tx, 1, nsid, 2, std::nullopt, oldest_first)), "Z a ");
     EXPECT_EQ(keys(records::list(tx, 1, nsid, 10, "a", oldest_first)), "b c d ");
-    EXPECT_EQ(records::collections(tx, 1), (std::vector<std::string>{"com.example.note", "com.example.other"}));
+    EXPECT_EQ(records::collections(tx, 1),
+              (std::vector<std::string>{"com.example.note", "com.example.other"}));
     EXPECT_TRUE(records::collections(tx, 3).empty());
   });
 }
@@ -293,10 +296,13 @@ class Sessions : public Aggregates {
   static constexpr auto k_grace = std::chrono::hours(2);
   static constexpr auto k_life = std::chrono::hours(90 * 24);
   void add(const std::string& id, std::int64_t account = 1) {
-    write([&](Tx& tx) { sessions::insert(tx, {.id = id, .account_id = account, .expires_at = k_now + k_life}); });
+    write([&](Tx& tx) {
+      sessions::insert(tx, {.id = id, .account_id = account, .expires_at = k_now + k_life});
+    });
   }
   std::optional<std::string> rotate(const std::string& id, const std::string& next, Time now) {
-    auto token = write([&](Tx& tx) { return sessions::rotate(tx, id, next, now, now + k_grace, now + k_life); });
+    auto token =
+        write([&](Tx& tx) { return sessions::rotate(tx, id, next, now, now + k_grace, now + k_life); });
     return token ? std::optional(token->id) : std::nullopt;
   }
 };

@@ -185,8 +185,8 @@ Task<Result<std::optional<CommitRef>, Fault>> RepoService::write(Account account
 
     const Time now = shared_.clock.now();
     const auto rev = Tid::parse(repo->head.rev).value();
-    auto applied = repo::apply({account.did, repo->tree, rev, repo->head.commit}, *planned,
-                               tids_.next(now), repo->signing_key);
+    auto applied = repo::apply({account.did, repo->tree, rev, repo->head.commit}, *planned, tids_.next(now),
+                               repo->signing_key);
     if (!applied) co_return fail(fault_of(applied.error()));
 
     const RepoHead head{

@@ -1,6 +1,6 @@
 #pragma once
-// A PDS in memory for tests: fake clock, seeded randomness, a PLC directory that can fail at any step, and requests
-// that go through the router.
+// A PDS in memory for tests: fake clock, seeded randomness, a PLC directory that can fail at any step, and
+// requests that go through the router.
 
 #include <gtest/gtest.h>
 
@@ -113,7 +113,8 @@ struct Process {
 
   Answered send(web::Request request) {
     auto response = run(read_all(router.handle(std::move(request))));
-    Answered out{.status = response.status, .body = {}, .text = std::move(response.body), .headers = response.headers};
+    Answered out{
+        .status = response.status, .body = {}, .text = std::move(response.body), .headers = response.headers};
     if (auto value = json::parse(out.text)) out.body = *std::move(value);
     return out;
   }
@@ -127,7 +128,8 @@ struct Process {
     web::Headers headers;
     if (!authorization.empty()) headers.set("Authorization", authorization);
     if (body) headers.set("Content-Type", "application/json");
-    return send(web::Request::make("POST", "https://pds.test/xrpc/" + nsid, body ? body->dump() : "", headers));
+    return send(
+        web::Request::make("POST", "https://pds.test/xrpc/" + nsid, body ? body->dump() : "", headers));
   }
 
   ThreadPool passwords{1}, reads{1};
@@ -161,7 +163,8 @@ struct World {
   store::Database& db() { return *database; }
   Pds& pds() { return process.pds; }
   Answered get(std::string_view target, const std::string& auth = {}) { return process.get(target, auth); }
-  Answered post(const std::string& nsid, const std::optional<json::Value>& body, const std::string& auth = {}) {
+  Answered post(const std::string& nsid, const std::optional<json::Value>& body,
+                const std::string& auth = {}) {
     return process.post(nsid, body, auth);
   }
 
