@@ -357,7 +357,7 @@ Task<void> SignIn::send_code(Step at, std::string ip) {
   }
   // Not awaited: whether a mail goes out, and how fast, must not show in the time of the answer.
   const json::Object app = app_view(*at.open.client);
-  spawn(mail_code(*address, std::move(*code), *app.find("app_name")->string()));
+  mails_.spawn(mail_code(*address, std::move(*code), *app.find("app_name")->string()));
 }
 
 Task<void> SignIn::mail_code(mail::EmailAddress to, std::string code, std::string app_name) {
@@ -428,7 +428,6 @@ web::Response SignIn::show_step(const Step& at, const web::Request& request, std
 web::Response SignIn::page(const std::string& name, json::Object view, const web::Request&, int status,
                            std::vector<std::string> form_action) const {
   view.set("lang", "en");
-  view.set("static", "/static");
   view.set("service_host", options_.service_host);
   return web::html_page(templates_.render(name, view),
                         {.status = status, .form_action = std::move(form_action), .https = https_});

@@ -43,7 +43,6 @@ web::Response Mailbox::page(const web::Request& request) const {
                                 {"mail_selected", chosen && m->id == chosen->id}});
   json::Object view{{"lang", "en"},
                     {"title", "Mailbox"},
-                    {"static", "/static"},
                     {"has_messages", !mails.empty()},
                     {"messages", std::move(list)},
                     {"selected", chosen != nullptr},
@@ -54,17 +53,13 @@ web::Response Mailbox::page(const web::Request& request) const {
   if (chosen) {
     view.set("subject", chosen->subject);
     view.set("to", chosen->to);
-    view.set("from", chosen->from_name);
+    view.set("from", chosen->from_name.empty() ? "Latchkey" : chosen->from_name);
     view.set("at", clock_time(chosen->at));
     view.set("at_iso", rfc3339(chosen->at));
     view.set("text", chosen->text);
     if (!chosen->html.empty()) view.set("html_url", fmt::format("/messages/{}/html", chosen->id));
   }
-  auto response = web::html_page(templates_.render("mailbox", view), {.https = false});
-  // The frame with the mail is our own page; everything else stays as it is on every page.
-  std::string csp(response.headers.get("content-security-policy"));
-  response.headers.set("content-security-policy", csp + "; frame-src 'self'");
-  return response;
+  return web::html_page(templates_.render("mailbox", view), {.https = false});
 }
 
 web::Response Mailbox::html_part(const web::Request& request) const {
