@@ -12,6 +12,7 @@
 #include "base/secret.h"
 #include "base/secrets_file.h"
 #include "base/task.h"
+#include "base/task_group.h"
 #include "base/time.h"
 #include "base/url.h"
 
@@ -193,6 +194,29 @@ TEST(ThreadPool, RefusesWorkPastItsQueue) {
     gate.unlock();
   }
   EXPECT_EQ(ran, 3);
+}
+
+Task<void> wait_for_it(Completion<bool> gate, int* ended) {
+  co_await gate;
+  ++*ended;
+}
+
+TEST(TaskGroup, IsIdleWhenItsLastTaskEnded) {
+  InlineExecutor executor;
+  TaskGroup group;
+  Completion<bool> first, second;
+  int ended = 0;
+  run(executor, group.idle());
+  executor.post([&] {
+    group.spawn(wait_for_it(first, &ended));
+    group.spawn(wait_for_it(second, &ended));
+    executor.post([&] { first.deliver(true); });
+    executor.post_after(std::chrono::milliseconds(1), [&] { second.deliver(true); });
+  });
+  executor.run_until([&] { return group.running() == 2; });
+  run(executor, group.idle());
+  EXPECT_EQ(ended, 2);
+  EXPECT_EQ(group.running(), 0u);
 }
 
 TEST(SecretsFile, MakesOnceKeepsAndGuards) {

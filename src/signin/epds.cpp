@@ -116,6 +116,8 @@ Task<void> Epds::clean() {
   co_await impl_->pds.accounts().resume_unfinished(pds::Unfinished::abandoned);
 }
 
+Task<void> Epds::settled() { return impl_->sign_in.settled(); }
+
 web::Router Epds::router() {
   Impl& it = *impl_;
   web::Router pds = pds::routes(it.pds);

@@ -49,6 +49,8 @@ class Epds {
   Task<void> start();
   /// Deletes what has expired. Every few minutes is enough.
   Task<void> clean();
+  /// Resumes when the mails under way have left. Await it before the parts go.
+  Task<void> settled();
   /// All routes, for both hosts. The object must outlive the router.
   web::Router router();
 

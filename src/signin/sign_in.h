@@ -17,6 +17,7 @@
 // value.
 
 #include "auth/plugins/email_otp/email_otp.h"
+#include "base/task_group.h"
 #include "mail/sender.h"
 #include "oauth/server/server.h"
 #include "pds/account_service.h"
@@ -43,6 +44,8 @@ class SignIn {
   void add_routes(web::Router& router);
   /// Deletes what is over. Run it now and then.
   Task<void> clean();
+  /// Resumes when every mail that was asked for was handed over or given up. Await it before the mailer goes.
+  Task<void> settled() { return mails_.idle(); }
 
  private:
   struct Step {  // a flow whose browser, request and CSRF token were checked
@@ -96,6 +99,7 @@ class SignIn {
   const web::Templates& templates_;
   const Clock& clock_;
   Rng& rng_;
+  TaskGroup mails_;
 };
 
 }  // namespace latchkey::signin

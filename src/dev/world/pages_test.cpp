@@ -1,0 +1,1 @@
+#include "dev/world/world.h"
