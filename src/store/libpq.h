@@ -7,7 +7,8 @@ namespace latchkey::store {
 
 #define LK_LIBPQ(X)                                                                                        \
   X(PQconnectdbParams)                                                                                     \
-  X(PQfinish) X(PQstatus) X(PQtransactionStatus) X(PQerrorMessage) X(PQsetNoticeProcessor) X(PQexec)       \
+  X(PQfinish)                                                                                              \
+  X(PQstatus) X(PQtransactionStatus) X(PQerrorMessage) X(PQsetNoticeProcessor) X(PQexec)                   \
       X(PQenterPipelineMode) X(PQexitPipelineMode) X(PQpipelineSync) X(PQsendQueryParams) X(PQsendPrepare) \
           X(PQsendQueryPrepared) X(PQsetSingleRowMode) X(PQgetResult) X(PQresultStatus)                    \
               X(PQresultErrorField) X(PQresultErrorMessage) X(PQcmdStatus) X(PQcmdTuples) X(PQntuples)     \
