@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <csignal>
 #include <deque>
 #include <thread>
 #include <unordered_map>
@@ -16,6 +15,7 @@
 #include "base/url.h"
 #include "web/address.h"
 #include "web/http.h"
+#include "web/signals.h"
 
 namespace latchkey::web {
 namespace {
@@ -291,11 +291,7 @@ struct GuardedClient::Impl {
   }
 
   void run() {
-    // Signals are main's business. And with CURLOPT_NOSIGNAL libcurl leaves SIGPIPE to us, which OpenSSL's
-    // writes to a closed connection raise: blocked here, it does nothing.
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, nullptr);
+    leave_signals_to_main();
     for (;;) {
       std::deque<std::unique_ptr<Transfer>> fresh;
       bool stop;

@@ -7,11 +7,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
 #include <deque>
 #include <list>
 #include <stdexcept>
 #include <thread>
+
+#include "web/signals.h"
 
 namespace latchkey::web {
 namespace {
@@ -160,10 +161,7 @@ struct DnsResolver::Impl {
   }
 
   void run() {
-    // Signals are main's business.
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, nullptr);
+    leave_signals_to_main();
     for (;;) {
       std::deque<Query> fresh;
       {

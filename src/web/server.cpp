@@ -11,13 +11,13 @@
 #include <boost/beast/http/error.hpp>
 #include <charconv>
 #include <condition_variable>
-#include <csignal>
 #include <deque>
 #include <thread>
 #include <unordered_set>
 
 #include "base/log.h"
 #include "web/address.h"
+#include "web/signals.h"
 #include "web/websocket.h"
 
 namespace latchkey::web {
@@ -220,9 +220,7 @@ class Loop final : public Executor {
     });
   }
   void run() {
-    sigset_t all;  // signals are main's business
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, nullptr);
+    leave_signals_to_main();
     Enter enter(this);
     context.run();
   }

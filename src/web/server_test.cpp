@@ -13,6 +13,7 @@ namespace latchkey::web {
 namespace {
 
 using std::chrono::milliseconds;
+using namespace std::string_literals;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
@@ -283,7 +284,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "POST / HTTP/1.1\r\nHost: a\r\nContent-Length : 1\r\n\r\na", 400},
         Hostile{"smuggling, bare LF after the request line", "GET / HTTP/1.1\nHost: a\n\r\n\r\n", 505},
         Hostile{"smuggling, bare LF after a field", "GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n", 400},
-        Hostile{"smuggling, NUL in a value", std::string("GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", 38),
+        Hostile{"smuggling, NUL in a value", "GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n"s,
                 400},
         Hostile{"bad chunk size",
                 "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nab\r\n0\r\n\r\n", 400},
