@@ -46,8 +46,9 @@ constexpr Sql k_creation{"SELECT " ACCOUNT_COLUMNS
                          ", c.operation, c.rev, c.commit_cid, c.data, c.commit_block, c.blocks "
                          "FROM account_creation c JOIN account ON account.id = c.account_id "
                          "WHERE c.account_id = ?1"};
-constexpr Sql k_unfinished{
-    "SELECT account_id FROM account_creation WHERE created_at <= ?1 ORDER BY account_id"};
+constexpr Sql k_unfinished{"SELECT " ACCOUNT_COLUMNS
+                           " FROM account_creation c JOIN account ON account.id = c.account_id "
+                           "WHERE c.created_at <= ?1 ORDER BY account.id"};
 
 constexpr Sql k_password{"SELECT password_scrypt FROM account WHERE id = ?1"};
 constexpr Sql k_signing_key{"SELECT signing_key FROM account WHERE id = ?1"};

@@ -229,10 +229,10 @@ TEST_P(Records, AreListedByKeyInBothDirections) {
 }
 
 TEST_P(Records, LeavesComeInPathOrder) {
-  // '-' sorts before the '/' that ends a collection, so rows and paths differ in order.
+  // '-' and '.' sort before the '/' that ends a collection, so rows and paths differ in order.
   put(1, "com.example.note", "a");
-  put(1, "com.example.note-x", "a");
-  put(1, "com.example.noteA", "a");
+  put(1, "com.example.note-x.y", "a");
+  put(1, "com.example.note.y", "a");
   const auto leaves = read([](Tx& tx) { return records::leaves(tx, 1); });
   std::vector<std::string> paths;
   for (const auto& leaf : leaves) paths.push_back(leaf.path);

@@ -74,6 +74,15 @@ struct RepoWorld : World {
   SignedIn alice;
 };
 
+/// `blocks` must outlive the result.
+mst::BlockLookup lookup(const std::map<Cid, Bytes>& blocks) {
+  return [&blocks](const Cid& cid) -> std::optional<BytesView> {
+    auto found = blocks.find(cid);
+    if (found == blocks.end()) return std::nullopt;
+    return found->second;
+  };
+}
+
 class Repo : public store::EngineTest {};
 
 TEST_P(Repo, CreatedRecordsAreReadBack) {
@@ -174,12 +183,11 @@ TEST_P(Repo, ProofShowsARecordOrItsAbsence) {
     std::map<Cid, Bytes> blocks(contents.blocks.begin(), contents.blocks.end());
     const auto commit = repo::Commit::decode(blocks.at(contents.roots.at(0))).value();
     EXPECT_TRUE(commit.verify(w.signing_key()));
-    const auto tree = mst::PartialTree::load(commit.data(), [&](const Cid& cid) -> std::optional<BytesView> {
-                        auto found = blocks.find(cid);
-                        if (found == blocks.end()) return std::nullopt;
-                        return found->second;
-                      }).value();
-    const auto cid = tree.get("com.example.note/" + std::string(rkey)).value();
+    const auto tree = mst::PartialTree::load(commit.data(), lookup(blocks));
+    if (!tree) throw std::runtime_error(tree.error().detail);
+    const auto got = tree->get("com.example.note/" + std::string(rkey));
+    if (!got) throw std::runtime_error(got.error().detail);
+    const auto& cid = *got;
     if (cid) EXPECT_TRUE(blocks.contains(*cid)) << "the record comes with its proof";
     return cid.has_value();
   };
@@ -224,12 +232,9 @@ TEST_P(Repo, CommitsAreAnnouncedInTheirTransaction) {
                          .cid = cid ? std::optional(*cid) : std::nullopt,
                          .prev = prev ? std::optional(*prev) : std::nullopt});
     }
-    const auto tree = mst::PartialTree::load(commit.data(), [&](const Cid& cid) -> std::optional<BytesView> {
-                        auto found = blocks.find(cid);
-                        if (found == blocks.end()) return std::nullopt;
-                        return found->second;
-                      }).value();
-    const auto undone = tree.invert(changes);
+    const auto tree = mst::PartialTree::load(commit.data(), lookup(blocks));
+    if (!tree) throw std::runtime_error(tree.error().detail);
+    const auto undone = tree->invert(changes);
     ASSERT_TRUE(undone) << undone.error().detail;
     EXPECT_EQ(undone->root(), *message.cid_at("prevData"));
     since = *message.string_at("rev");

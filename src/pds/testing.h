@@ -145,6 +145,7 @@ struct Process {
       while (auto piece = co_await response.stream()) body += as_text(*piece);
       response.body = std::move(body);
     }
+    if (response.body.empty() && response.shared_body) response.body = as_text(*response.shared_body);
     co_return response;
   }
 };
