@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Latchkey under the software of others. Usage: tests/interop/run.sh <latchkey binary> [test files…]
+# Installs the packages of package-lock.json when it has changed.
+set -euo pipefail
+if [ $# -lt 1 ]; then
+  echo "usage: $0 <path of the latchkey binary> [test files…]" >&2
+  exit 2
+fi
+LATCHKEY_BIN=$(realpath "$1")
+export LATCHKEY_BIN
+shift
+cd "$(dirname "$0")"
+
+stamp=node_modules/.lock-hash
+hash=$(sha256sum package.json package-lock.json | sha256sum)
+if [ "$(cat "$stamp" 2>/dev/null)" != "$hash" ]; then
+  npm ci --no-audit --no-fund --loglevel=error
+  echo "$hash" >"$stamp"
+fi
+
+# The node of the lock file: the packages of atproto want one that is newer than Debian's.
+node=$PWD/node_modules/node/bin/node
+tests=("$@")
+[ ${#tests[@]} -gt 0 ] || tests=(*.test.mjs)
+exec "$node" --test --test-concurrency="${LATCHKEY_INTEROP_JOBS:-2}" --test-timeout=180000 --test-force-exit "${tests[@]}"
