@@ -196,7 +196,7 @@ Result<ServeConfig, Problems> read_config(const Environment& environment, Rng& r
   auto domains = in.list("PDS_SERVICE_HANDLE_DOMAINS");
   if (domains.empty()) domains.push_back(local ? ".test" : "." + hostname);
   for (const auto& domain : domains)
-    if (!domain.starts_with('.') || !is_host_name("x" + domain))
+    if (!hostname.empty() && (!domain.starts_with('.') || !is_host_name("x" + domain)))
       in.problem(fmt::format("PDS_SERVICE_HANDLE_DOMAINS: \"{}\" must look like .example.com", domain));
 
   std::string service_did = in.text("PDS_SERVICE_DID", "did:web:" + hostname);

@@ -82,7 +82,7 @@ TEST_F(Configuration, AttackWeakSecretsStopTheStart) {
   }
   env_["PDS_ADMIN_PASSWORD"] = "password";
   EXPECT_EQ(complaints(), "PDS_ADMIN_PASSWORD ");
-  env_["PDS_ADMIN_PASSWORD"] = "k3jf83jf83jf";
+  env_["PDS_ADMIN_PASSWORD"] = "x7Qm2vR9tLpZ";
   EXPECT_EQ(complaints(), "");
   env_["PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX"] = std::string(64, '0');
   EXPECT_EQ(complaints(), "PDS_PLC_ROTATION_KEY_K256_PRIVATE_KEY_HEX ");
