@@ -230,18 +230,6 @@ Result<ServeConfig, Problems> read_config(const Environment& environment, Rng& r
   }
 
   const std::string data_dir = in.text("PDS_DATA_DIRECTORY", "/data");
-  std::error_code made;
-  std::filesystem::create_directories(data_dir, made);
-  std::optional<SecretsFile> secrets;
-  if (made) {
-    in.problem(fmt::format("PDS_DATA_DIRECTORY {} cannot be made: {}", data_dir, made.message()));
-  } else {
-    try {
-      secrets.emplace(data_dir + "/secrets.json", rng);
-    } catch (const std::exception& e) {
-      in.problem(fmt::format("PDS_DATA_DIRECTORY: {}", e.what()));
-    }
-  }
 
   const std::string level = in.text("LOG_LEVEL", "info");
   log::Level log_level = log::Level::info;
@@ -297,8 +285,17 @@ Result<ServeConfig, Problems> read_config(const Environment& environment, Rng& r
       .log_level = log_level};
   while (config.plc_url.ends_with('/')) config.plc_url.pop_back();
   read_mail(in, config);
-  // Nothing is made while the configuration is not right: a mistyped run leaves no secrets behind.
+  // Nothing is made while the configuration is not right: a mistyped run leaves neither folder nor secrets
+  // behind.
   if (!problems.empty()) return fail(std::move(problems));
+  std::optional<SecretsFile> secrets;
+  try {
+    std::filesystem::create_directories(data_dir);
+    secrets.emplace(data_dir + "/secrets.json", rng);
+  } catch (const std::exception& e) {
+    in.problem(fmt::format("PDS_DATA_DIRECTORY {} cannot be used: {}", data_dir, e.what()));
+    return fail(std::move(problems));
+  }
 
   const auto bytes_of = [&](const std::optional<Secret<std::string>>& given, const char* name) {
     const Secret<std::string> text = given ? *given : secrets->get(name);

@@ -69,6 +69,11 @@ TEST_F(Configuration, SaysEverythingThatIsMissingAtOnce) {
       << "nothing is made for a wrong configuration";
 }
 
+TEST_F(Configuration, SaysWhenTheDataDirectoryCannotBeUsed) {
+  env_["PDS_DATA_DIRECTORY"] = "/dev/null/data";
+  EXPECT_EQ(complaints(), "PDS_DATA_DIRECTORY ");
+}
+
 TEST_F(Configuration, AttackWeakSecretsStopTheStart) {
   const std::string good = "b1946ac92492d2347c6235b4d2611184", k31 = good.substr(1);
   for (const char* name : {"PDS_JWT_SECRET", "PDS_DPOP_SECRET", "AUTH_SESSION_SECRET"}) {
