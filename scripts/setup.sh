@@ -1,18 +1,20 @@
 #!/bin/sh
 # Installs Debian packages that are missing. Quick when there are none.
-#   scripts/setup.sh build|test
+#   scripts/setup.sh build|bench|test
 set -eu
 
 build="clang-19 lld-19 cmake ninja-build ccache libboost1.81-dev libcurl4-openssl-dev libc-ares-dev libsimdjson-dev
   libssl-dev libsecp256k1-dev libsqlite3-dev libpq-dev libkainjow-mustache-dev libfmt-dev libcli11-dev libgtest-dev
   libgmock-dev pkg-config"
-test="$build libclang-rt-19-dev clang-format-19 llvm-19 postgresql-15 chromium fonts-dejavu-core npm openssl
-  libbenchmark-dev python3"
+bench="$build libbenchmark-dev"
+test="$bench libclang-rt-19-dev clang-format-19 llvm-19 postgresql-15 chromium fonts-dejavu-core npm openssl
+  python3"
 
 case "${1:-}" in
   build) wanted=$build ;;
+  bench) wanted=$bench ;;
   test) wanted=$test ;;
-  *) echo "usage: $0 build|test" >&2; exit 2 ;;
+  *) echo "usage: $0 build|bench|test" >&2; exit 2 ;;
 esac
 
 missing=
