@@ -133,8 +133,7 @@ web::Router Epds::router() {
   it.sign_in.add_routes(auth);
   auth.get("/static/{file*}", it.static_files.handler());
   auth.get("/health", [](web::Request) { return health("auth"); });
-  auth.fallback(
-      [](web::Request) { return web::ready(web::Response::error(404, "NotFound", "No such page")); });
+  auth.fallback([&it](web::Request r) { return web::ready(it.sign_in.not_found(r)); });
   pds.get("/health", [](web::Request) { return health("epds"); });
   pds.host(Url::parse(it.auth_origin)->authority(), std::move(auth));
   return pds;

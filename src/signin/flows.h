@@ -27,11 +27,15 @@ namespace flows {
 /// Does nothing when the flow is there already: a second GET changes nothing.
 void insert(store::Tx&, const Flow&);
 std::optional<Flow> find(store::Tx&, std::string_view id, std::string_view browser);
-/// Another address, or none to start over; what was sent before no longer counts.
-void set_email(store::Tx&, std::string_view id, std::optional<std::string> email);
+/// The address was typed. True when a code is to go there: not when the same was typed before (a form sent
+/// twice is one mail), and not after an address was proven.
+bool take_address(store::Tx&, std::string_view id, std::string_view email, Time now);
+/// Back to the empty address form; nothing happens after an address was proven.
+void forget_address(store::Tx&, std::string_view id);
 /// True for the first caller only, so that one page load sends one mail.
 bool mark_sent(store::Tx&, std::string_view id, Time now);
-void prove(store::Tx&, std::string_view id, std::string_view email, std::string_view session);
+/// False when the flow is at another address by now. A second proof of the same one replaces the session.
+bool prove(store::Tx&, std::string_view id, std::string_view email, std::string_view session);
 std::int64_t clean(store::Tx&, Time now);
 }  // namespace flows
 

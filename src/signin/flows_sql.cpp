@@ -9,11 +9,13 @@ constexpr Sql k_insert{
 constexpr Sql k_find{
     "SELECT locked_did, email, sent_at, session, proven_email, created_at FROM signin_flow "
     "WHERE id = ?1 AND browser = ?2"};
-constexpr Sql k_set_email{
-    "UPDATE signin_flow SET email = ?2, sent_at = NULL WHERE id = ?1 AND proven_email IS NULL"};
+constexpr Sql k_take_address{
+    "UPDATE signin_flow SET email = ?2, sent_at = ?3 "
+    "WHERE id = ?1 AND proven_email IS NULL AND (email IS NULL OR email <> ?2 OR sent_at IS NULL)"};
+constexpr Sql k_forget_address{
+    "UPDATE signin_flow SET email = NULL, sent_at = NULL WHERE id = ?1 AND proven_email IS NULL"};
 constexpr Sql k_mark_sent{"UPDATE signin_flow SET sent_at = ?2 WHERE id = ?1 AND sent_at IS NULL"};
-constexpr Sql k_prove{
-    "UPDATE signin_flow SET proven_email = ?2, session = ?3 WHERE id = ?1 AND proven_email IS NULL"};
+constexpr Sql k_prove{"UPDATE signin_flow SET proven_email = ?2, session = ?3 WHERE id = ?1 AND email = ?2"};
 constexpr Sql k_clean{"DELETE FROM signin_flow WHERE created_at < ?1"};
 }  // namespace
 
@@ -32,12 +34,13 @@ std::optional<Flow> find(store::Tx& tx, std::string_view id, std::string_view br
               .proven_email = row->opt_text(4),
               .created_at = row->time(5)};
 }
-void set_email(store::Tx& tx, std::string_view id, std::optional<std::string> email) {
-  tx.exec(k_set_email, id, email);
+bool take_address(store::Tx& tx, std::string_view id, std::string_view email, Time now) {
+  return tx.exec(k_take_address, id, email, now) == 1;
 }
+void forget_address(store::Tx& tx, std::string_view id) { tx.exec(k_forget_address, id); }
 bool mark_sent(store::Tx& tx, std::string_view id, Time now) { return tx.exec(k_mark_sent, id, now) == 1; }
-void prove(store::Tx& tx, std::string_view id, std::string_view email, std::string_view session) {
-  tx.exec(k_prove, id, email, session);
+bool prove(store::Tx& tx, std::string_view id, std::string_view email, std::string_view session) {
+  return tx.exec(k_prove, id, email, session) == 1;
 }
 std::int64_t clean(store::Tx& tx, Time now) { return tx.exec(k_clean, now - std::chrono::hours(1)); }
 

@@ -13,8 +13,52 @@ namespace {
 
 constexpr std::chrono::seconds k_cookie_life{600};
 constexpr std::string_view k_purpose = "sign-in";
+// How long to wait for the request that is making the same account.
+constexpr int k_twin_looks = 13;
+constexpr std::chrono::milliseconds k_twin_pause{250};
+constexpr std::size_t k_max_typed = 254;  // given back for correction
+constexpr std::size_t k_max_name = 80;    // characters
 
 std::string hash_text(std::string_view text) { return base64url(crypto::sha256(as_bytes(text))); }
+
+// Resumes when the job that runs now has ended.
+Task<void> after_this_job() {
+  Completion<bool> later;
+  Executor::current()->post([later] { later.deliver(true); });
+  co_await later;
+}
+
+// Unicode's controls, and what turns or hides text: a name must not look like something else, and in a mail
+// it must not begin a line.
+bool is_odd(char32_t c) {
+  return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0xad || c == 0x61c || c == 0x180e ||
+         (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) ||
+         c == 0xfeff || (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe0fff);
+}
+
+// One line of at most k_max_name characters of what a client calls itself; "" when nothing visible is left.
+std::string plain_name(std::string_view utf8) {
+  std::string out;
+  std::size_t characters = 0;
+  bool space = false;
+  for (std::size_t at = 0; at < utf8.size() && characters < k_max_name;) {
+    const auto lead = static_cast<unsigned char>(utf8[at]);
+    const std::size_t n = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    char32_t c = n == 1 ? lead : lead & (0xff >> (n + 1));
+    for (std::size_t i = 1; i < n && at + i < utf8.size(); ++i)
+      c = c << 6 | (static_cast<unsigned char>(utf8[at + i]) & 0x3f);
+    if (c == ' ' || c == 0xa0 || is_odd(c)) {
+      space = true;
+    } else {
+      if (space && !out.empty()) out += ' ', ++characters;
+      space = false;
+      if (characters < k_max_name) out += utf8.substr(at, n);
+      ++characters;
+    }
+    at += n;
+  }
+  return out;
+}
 
 json::Array scope_views(std::string_view scope) {
   struct Words {
@@ -60,8 +104,8 @@ SignIn::SignIn(Options options, store::Database& db, oauth::Server& oauth, pds::
                Rng& rng)
     : options_(std::move(options)),
       https_(options_.origin.starts_with("https://")),
+      host_(Url::parse(options_.origin).value().host),
       flow_cookie_(web::host_cookie_name("magic_auth_flow", https_)),
-      session_cookie_(web::host_cookie_name("magic_auth_session", https_)),
       db_(db),
       oauth_(oauth),
       accounts_(accounts),
@@ -72,16 +116,65 @@ SignIn::SignIn(Options options, store::Database& db, oauth::Server& oauth, pds::
       rng_(rng) {}
 
 void SignIn::add_routes(web::Router& router) {
-  router.get("/oauth/authorize", [this](web::Request r) { return authorize(std::move(r)); });
-  router.get("/auth/step", [this](web::Request r) { return step(std::move(r)); });
-  router.post("/auth/email", [this](web::Request r) { return email(std::move(r)); });
-  router.post("/auth/send", [this](web::Request r) { return send(std::move(r)); });
-  router.post("/auth/resend", [this](web::Request r) { return resend(std::move(r)); });
-  router.post("/auth/different", [this](web::Request r) { return different(std::move(r)); });
-  router.post("/auth/verify", [this](web::Request r) { return verify(std::move(r)); });
-  router.get("/auth/complete", [this](web::Request r) { return complete(std::move(r)); });
-  router.get("/auth/consent", [this](web::Request r) { return consent(std::move(r)); });
-  router.post("/auth/consent", [this](web::Request r) { return decide(std::move(r)); });
+  const auto add = [&](const char* method, const char* path, Page page) {
+    router.add(method, path, [this, page](web::Request r) { return guarded(page, std::move(r)); });
+  };
+  const auto refuse_others = [&](const char* path, const char* allow) {
+    router.add("*", path, [this, allow](web::Request r) {
+      auto response =
+          error_page(405, "That is not how this page works", "Go back to the app and start again.", r);
+      response.header("allow", allow);
+      return web::ready(std::move(response));
+    });
+  };
+  const auto get = [&](const char* path, Page page) {
+    add("GET", path, page);
+    refuse_others(path, "GET, HEAD");
+  };
+  const auto post = [&](const char* path, Page page) {
+    add("POST", path, page);
+    refuse_others(path, "POST");
+  };
+  get("/oauth/authorize", &SignIn::authorize);
+  get("/auth/step", &SignIn::step);
+  post("/auth/email", &SignIn::email);
+  post("/auth/send", &SignIn::send);
+  post("/auth/resend", &SignIn::resend);
+  post("/auth/different", &SignIn::different);
+  post("/auth/verify", &SignIn::verify);
+  get("/auth/complete", &SignIn::complete);
+  add("GET", "/auth/consent", &SignIn::consent);
+  add("POST", "/auth/consent", &SignIn::decide);
+  refuse_others("/auth/consent", "GET, HEAD, POST");
+}
+
+Task<web::Response> SignIn::guarded(Page page, web::Request request) {
+  // Everybody with an account has a name below the service's: what answers there must not look like us.
+  if (request.hostname() != host_ && request.hostname().ends_with("." + host_)) co_return not_found(request);
+  // Opening binds the request to a browser and prompt=none ends it. A link preview that only looks must do
+  // neither.
+  if (request.method == "HEAD") co_return web::html_page({}, {.https = https_});
+  web::Response response;
+  int failed = 0;
+  try {
+    response = co_await (this->*page)(request);
+  } catch (const Overloaded&) {
+    failed = 503;
+  } catch (const std::exception& e) {
+    failed = 500;
+    log::error("sign-in failed", {{"request_id", request.id}, {"path", request.path}, {"detail", e.what()}});
+  }
+  if (failed) co_return error_page(failed, "Something went wrong", "Please try again in a moment.", request);
+  if (!response.headers.has("content-security-policy")) {
+    const std::string referrer(response.headers.get("referrer-policy"));
+    web::add_page_headers(response, {.https = https_});
+    if (!referrer.empty()) response.header("referrer-policy", referrer);
+  }
+  co_return response;
+}
+
+web::Response SignIn::not_found(const web::Request& request) const {
+  return error_page(404, "There is no such page", "Go back to the app and start again.", request);
 }
 
 // --- Opening
@@ -95,7 +188,7 @@ Task<web::Response> SignIn::authorize(web::Request request) {
 
   // One secret a browser, so that two tabs can be open at once; each flow is bound to it.
   auto cookie = request.cookie(flow_cookie_);
-  if (!cookie || cookie->size() != 43) cookie = rng_.token();
+  if (!cookie || cookie->size() != 43 || !from_base64url(*cookie)) cookie = rng_.token();
   auto open = co_await oauth_.open(*request_uri, *client_id, hash_text(*cookie));
   if (!open) co_return fault_page(open.error(), request);
 
@@ -112,7 +205,8 @@ Task<web::Response> SignIn::authorize(web::Request request) {
   auto flow = co_await db_.read([&](store::Tx& tx) { return flows::find(tx, fresh.id, fresh.browser); });
   if (!flow)
     co_return error_page(400, "Start again", "This sign-in was started in another browser.", request);
-  web::Response response = show_step(Step{std::move(*flow), std::move(*open), *cookie}, request);
+  const bool proven = holds_session(request, *flow);
+  web::Response response = show_step(Step{std::move(*flow), std::move(*open), *cookie, proven}, request);
   set_flow_cookie(response, *cookie);
   co_return response;
 }
@@ -127,8 +221,15 @@ Task<Flow> SignIn::first_state(oauth::OpenRequest open, std::string browser,
   if (const auto identifier = AtIdentifier::parse(*hint)) {
     const auto account =
         co_await db_.read([&](store::Tx& tx) { return pds::accounts::by_identifier(tx, *identifier); });
-    if (open.request.login_hint) flow.locked_did = account ? account->did.str() : identifier->str();
-    if (account) flow.email = account->email;
+    const auto address =
+        account ? mail::EmailAddress::parse(account->email.value_or("")) : mail::EmailAddress::parse("");
+    if (address) flow.email = address->str();
+    // A lock also keeps the account's address off the page. One that nobody here can open comes only from the
+    // pushed request, whose author wanted that account and no other.
+    if (address)
+      flow.locked_did = account->did.str();
+    else if (open.request.login_hint)
+      flow.locked_did = account ? account->did.str() : identifier->str();
   } else if (const auto address = mail::EmailAddress::parse(*hint)) {
     flow.email = address->str();
   }
@@ -164,15 +265,24 @@ Task<Result<SignIn::Step, web::Response>> SignIn::load(web::Request request, Csr
   if (!flow) co_return expired();
   auto open = co_await oauth_.reopen(*flow_id, browser);
   if (!open) co_return expired();
-  co_return Step{std::move(*flow), std::move(*open), *cookie};
+  const bool proven = holds_session(request, *flow);
+  co_return Step{std::move(*flow), std::move(*open), *cookie, proven};
+}
+
+// One cookie a flow: two tabs sign in side by side.
+std::string SignIn::session_cookie(std::string_view flow_id) const {
+  return web::host_cookie_name(fmt::format("magic_auth_session_{}", flow_id.substr(0, 16)), https_);
+}
+
+bool SignIn::holds_session(const web::Request& request, const Flow& flow) const {
+  const auto session = request.cookie(session_cookie(flow.id));
+  return flow.proven_email && flow.session && session &&
+         crypto::equal(as_bytes(hash_text(*session)), as_bytes(*flow.session));
 }
 
 Task<Result<SignIn::Step, web::Response>> SignIn::load_proven(web::Request request, Csrf csrf) {
   CO_TRY(auto step, co_await load(request, csrf));
-  const auto session = request.cookie(session_cookie_);
-  if (!step.flow.proven_email || !session || !step.flow.session ||
-      !crypto::equal(as_bytes(hash_text(*session)), as_bytes(*step.flow.session)))
-    co_return fail(web::Response::redirect(303, link("/auth/step", step.flow.id)));
+  if (!step.proven) co_return fail(web::Response::redirect(303, link("/auth/step", step.flow.id)));
   co_return step;
 }
 
@@ -197,16 +307,14 @@ Task<web::Response> SignIn::email(web::Request request) {
   const auto address = mail::EmailAddress::parse(typed);
   if (!address) {
     at.flow.email = std::nullopt;
-    auto response = show_step(at, request, address.error().message);
+    auto response = show_step(at, request, address.error().message, {}, typed);
     response.status = 400;
     co_return response;
   }
   at.flow.email = address->str();
-  co_await db_.write([&](store::Tx& tx) {
-    flows::set_email(tx, at.flow.id, at.flow.email);
-    flows::mark_sent(tx, at.flow.id, clock_.now());
-  });
-  co_await send_code(at, request.remote_ip);
+  const bool fresh = co_await db_.write(
+      [&](store::Tx& tx) { return flows::take_address(tx, at.flow.id, *at.flow.email, clock_.now()); });
+  if (fresh) co_await send_code(at, request.remote_ip);
   co_return web::Response::redirect(303, link("/auth/step", at.flow.id));
 }
 
@@ -214,7 +322,7 @@ Task<web::Response> SignIn::send(web::Request request) {
   auto loaded = co_await load(request, Csrf::required);
   if (!loaded) co_return std::move(loaded.error());
   const Flow& flow = loaded->flow;
-  if (flow.email && !flow.proven_email) {
+  if (flow.email && !loaded->proven) {
     const bool first =
         co_await db_.write([&](store::Tx& tx) { return flows::mark_sent(tx, flow.id, clock_.now()); });
     if (first) co_await send_code(*loaded, request.remote_ip);
@@ -225,7 +333,11 @@ Task<web::Response> SignIn::send(web::Request request) {
 Task<web::Response> SignIn::resend(web::Request request) {
   auto loaded = co_await load(request, Csrf::required);
   if (!loaded) co_return std::move(loaded.error());
-  if (loaded->flow.email && !loaded->flow.proven_email) co_await send_code(*loaded, request.remote_ip);
+  const Flow& flow = loaded->flow;
+  if (flow.email && !loaded->proven) {
+    co_await db_.write([&](store::Tx& tx) { flows::mark_sent(tx, flow.id, clock_.now()); });
+    co_await send_code(*loaded, request.remote_ip);
+  }
   co_return web::Response::redirect(303, link("/auth/step", loaded->flow.id) + "&sent=again");
 }
 
@@ -233,7 +345,7 @@ Task<web::Response> SignIn::different(web::Request request) {
   auto loaded = co_await load(request, Csrf::required);
   if (!loaded) co_return std::move(loaded.error());
   if (!loaded->flow.locked_did)
-    co_await db_.write([&](store::Tx& tx) { flows::set_email(tx, loaded->flow.id, std::nullopt); });
+    co_await db_.write([&](store::Tx& tx) { flows::forget_address(tx, loaded->flow.id); });
   co_return web::Response::redirect(303, link("/auth/step", loaded->flow.id));
 }
 
@@ -252,12 +364,16 @@ Task<web::Response> SignIn::verify(web::Request request) {
   }
   // A new secret at the moment of sign-in: whoever knew the flow cookie before knows nothing of what follows.
   const std::string session = rng_.token();
-  co_await db_.write(
-      [&](store::Tx& tx) { flows::prove(tx, at.flow.id, address->str(), hash_text(session)); });
+  const bool proven = co_await db_.write(
+      [&](store::Tx& tx) { return flows::prove(tx, at.flow.id, address->str(), hash_text(session)); });
+  // Another address was typed in another tab meanwhile.
+  if (!proven) co_return web::Response::redirect(303, link("/auth/step", at.flow.id));
   web::Response response = web::Response::redirect(303, link("/auth/complete", at.flow.id));
-  web::set_cookie(
-      response,
-      {.name = session_cookie_, .value = session, .max_age = k_cookie_life, .domain = "", .secure = https_});
+  web::set_cookie(response, {.name = session_cookie(at.flow.id),
+                             .value = session,
+                             .max_age = k_cookie_life,
+                             .domain = "",
+                             .secure = https_});
   co_return response;
 }
 
@@ -265,24 +381,23 @@ Task<web::Response> SignIn::complete(web::Request request) {
   auto loaded = co_await load_proven(request, Csrf::not_needed);
   if (!loaded) co_return std::move(loaded.error());
   Step& at = *loaded;
+  const std::string id = at.flow.id;
   const auto account = co_await account_of(*at.flow.proven_email);
-  if (at.flow.locked_did && (!account || account->did.str() != *at.flow.locked_did)) {
-    auto response = co_await oauth_.refuse(std::move(at.open), oauth::Error::access_denied,
-                                           "The account that signed in is not the one that was asked for");
-    co_return response ? std::move(*response) : fault_page(response.error(), request);
-  }
-  if (!account && !options_.may_sign_up) {
-    auto response = co_await oauth_.refuse(std::move(at.open), oauth::Error::access_denied,
-                                           "This server takes no new accounts");
-    co_return response ? std::move(*response) : fault_page(response.error(), request);
-  }
-  if (account && !account->active())
-    co_return error_page(403, "This account is not active", "It cannot be used to sign in.", request);
-  if (account && co_await oauth_.is_approved(at.open, account->did.str())) {
-    auto response = co_await oauth_.approve(std::move(at.open), account->did.str());
-    co_return response ? std::move(*response) : fault_page(response.error(), request);
-  }
-  co_return web::Response::redirect(303, link("/auth/consent", at.flow.id));
+  const char* refusal = nullptr;
+  if (at.flow.locked_did && (!account || account->did.str() != *at.flow.locked_did))
+    refusal = "The account that signed in is not the one that was asked for";
+  else if (!account && !options_.may_sign_up)
+    refusal = "This server takes no new accounts";
+  else if (account && !account->active())
+    refusal = "This account is not active";
+  if (refusal)
+    co_return leave(co_await oauth_.refuse(std::move(at.open), oauth::Error::access_denied, refusal), id,
+                    request);
+  // The app may want the page even where nothing new is asked (OpenID Connect Core §3.1.2.1).
+  if (account && at.open.request.prompt != "consent" &&
+      co_await oauth_.is_approved(at.open, account->did.str()))
+    co_return leave(co_await oauth_.approve(std::move(at.open), account->did.str()), id, request);
+  co_return web::Response::redirect(303, link("/auth/consent", id));
 }
 
 Task<web::Response> SignIn::consent(web::Request request) {
@@ -310,38 +425,58 @@ Task<web::Response> SignIn::decide(web::Request request) {
   auto loaded = co_await load_proven(request, Csrf::required);
   if (!loaded) co_return std::move(loaded.error());
   Step& at = *loaded;
+  const std::string id = at.flow.id;
   const auto action = single(*request.form(), "action");
-  if (action == "deny") {
-    auto response = co_await oauth_.refuse(std::move(at.open), oauth::Error::access_denied,
-                                           "The user denied the request");
-    co_return response ? std::move(*response) : fault_page(response.error(), request);
-  }
-  if (action != "approve") co_return web::Response::redirect(303, link("/auth/consent", at.flow.id));
+  if (action == "deny")
+    co_return leave(co_await oauth_.refuse(std::move(at.open), oauth::Error::access_denied,
+                                           "The user denied the request"),
+                    id, request);
+  if (action != "approve") co_return web::Response::redirect(303, link("/auth/consent", id));
 
   const auto account = co_await account_of(*at.flow.proven_email);
   if ((at.flow.locked_did && (!account || account->did.str() != *at.flow.locked_did)) ||
       (!account && !options_.may_sign_up) || (account && !account->active()))
-    co_return web::Response::redirect(303, link("/auth/complete", at.flow.id));
+    co_return web::Response::redirect(303, link("/auth/complete", id));
   std::string did;
   if (account) {
     did = account->did.str();
   } else {
-    auto made = co_await accounts_.create_account(
-        {.email = *mail::EmailAddress::parse(*at.flow.proven_email), .email_proof = pds::EmailProof::proven});
-    // The button pressed twice: the other request made the account.
-    const auto twin = made ? std::optional(*made) : co_await account_of(*at.flow.proven_email);
-    if (!twin) {
+    auto made = co_await make_account(*at.flow.proven_email);
+    if (!made) {
       log::error(
           "account creation failed",
           {{"request_id", request.id}, {"error", made.error().message}, {"detail", made.error().detail}});
-      auto response = co_await oauth_.refuse(std::move(at.open), oauth::Error::server_error,
-                                             "The account could not be created. Try again.");
-      co_return response ? std::move(*response) : fault_page(response.error(), request);
+      co_return leave(co_await oauth_.refuse(std::move(at.open), oauth::Error::server_error,
+                                             "The account could not be created. Try again."),
+                      id, request);
     }
-    did = twin->did.str();
+    did = made->did.str();
   }
-  auto response = co_await oauth_.approve(std::move(at.open), did);
-  co_return response ? std::move(*response) : fault_page(response.error(), request);
+  co_return leave(co_await oauth_.approve(std::move(at.open), did), id, request);
+}
+
+Task<Result<pds::Account, xrpc::Fault>> SignIn::make_account(std::string email) {
+  auto made = co_await accounts_.create_account(
+      {.email = *mail::EmailAddress::parse(email), .email_proof = pds::EmailProof::proven});
+  if (made || made.error().code != xrpc::Error::InvalidRequest) co_return made;
+  // Taken: the button was pressed twice, or the person signs in for the first time in two places. The other
+  // request is about to have the account.
+  for (int i = 0; i < k_twin_looks; ++i) {
+    if (i > 0) co_await sleep_for(k_twin_pause);
+    if (auto twin = co_await account_of(email)) co_return *std::move(twin);
+  }
+  co_return made;
+}
+
+web::Response SignIn::leave(Result<web::Response, oauth::Fault> outcome, std::string flow_id,
+                            const web::Request& request) const {
+  if (!outcome) return fault_page(outcome.error(), request);
+  web::clear_cookie(*outcome, {.name = session_cookie(flow_id),
+                               .value = "",
+                               .max_age = std::nullopt,
+                               .domain = "",
+                               .secure = https_});
+  return std::move(*outcome);
 }
 
 // --- Mail
@@ -362,6 +497,8 @@ Task<void> SignIn::send_code(Step at, std::string ip) {
 
 Task<void> SignIn::mail_code(mail::EmailAddress to, std::string code, std::string app_name) {
   try {
+    // After the answer: how long a mail takes to write does not show in its time.
+    co_await after_this_job();
     const bool is_new = !co_await account_of(to.str());
     const std::string base = is_new ? "mail_welcome_code" : "mail_code";
     const json::Object view{{"code", code},
@@ -398,9 +535,9 @@ Task<void> SignIn::clean() {
 // ---------------------------------------------------------------------------------------------------------
 
 web::Response SignIn::show_step(const Step& at, const web::Request& request, std::string error,
-                                std::string notice) const {
+                                std::string notice, std::string typed) const {
   const Flow& flow = at.flow;
-  if (flow.proven_email) return web::Response::redirect(303, link("/auth/complete", flow.id));
+  if (at.proven) return web::Response::redirect(303, link("/auth/complete", flow.id));
   json::Object view = app_view(*at.open.client);
   view.set("title", fmt::format("Sign in to {}", *view.find("app_name")->string()));
   view.set("csrf", csrf_token(at.cookie, flow.id));
@@ -409,12 +546,13 @@ web::Response SignIn::show_step(const Step& at, const web::Request& request, std
   const std::string leaves_to = redirect_scheme(at.open.request.redirect_uri);
   if (!flow.email) {
     view.set("action", link("/auth/email", flow.id));
+    if (typed.size() <= k_max_typed) view.set("email", std::move(typed));
     return page("signin_email", std::move(view), request, 200, {leaves_to});
   }
   const auto address = mail::EmailAddress::parse(*flow.email);
   // The address behind a handle is the account's, not the visitor's: say no more than the handle did.
   view.set("masked_email", flow.locked_did || !address ? "the address of this account" : address->masked());
-  if (!flow.locked_did) view.set("different_action", link("/auth/different", flow.id));
+  if (!flow.locked_did && !flow.proven_email) view.set("different_action", link("/auth/different", flow.id));
   if (!flow.sent_at) {
     view.set("send", true);
     view.set("send_action", link("/auth/send", flow.id));
@@ -448,14 +586,9 @@ web::Response SignIn::fault_page(const oauth::Fault& fault, const web::Request& 
 
 json::Object SignIn::app_view(const oauth::Client& client) const {
   const std::string host = client.id.host();
-  std::string name = client.client_name;
+  std::string name = plain_name(client.client_name);
   if (name.empty())
     name = client.id.kind() == oauth::ClientId::Kind::loopback ? "an app on this computer" : host;
-  if (name.size() > 80) {  // cut at a character's border
-    std::size_t end = 80;
-    while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xc0) == 0x80) --end;
-    name.resize(end);
-  }
   std::string initial = "A";
   if (const char c = name[0]; (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
     initial = std::string(1, c & ~0x20);

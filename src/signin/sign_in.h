@@ -42,6 +42,8 @@ class SignIn {
          Rng& rng);
 
   void add_routes(web::Router& router);
+  /// What the authorization host answers where there is no page.
+  web::Response not_found(const web::Request& request) const;
   /// Deletes what is over. Run it now and then.
   Task<void> clean();
   /// Resumes when every mail that was asked for was handed over or given up. Await it before the mailer goes.
@@ -52,8 +54,13 @@ class SignIn {
     Flow flow;
     oauth::OpenRequest open;
     std::string cookie;
+    bool proven;  // this browser also holds the session cookie set when the code was right
   };
   enum class Csrf { required, not_needed };
+
+  /// What surrounds every page: its headers, also on redirects and errors, and a page for what went wrong.
+  using Page = Task<web::Response> (SignIn::*)(web::Request);
+  Task<web::Response> guarded(Page page, web::Request request);
 
   Task<web::Response> authorize(web::Request request);
   Task<web::Response> step(web::Request request);
@@ -75,9 +82,14 @@ class SignIn {
   Task<void> send_code(Step step, std::string ip);
   Task<void> mail_code(mail::EmailAddress to, std::string code, std::string app_name);
   Task<std::optional<pds::Account>> account_of(std::string email);
+  /// The account of an address that was proven and has none yet.
+  Task<Result<pds::Account, xrpc::Fault>> make_account(std::string email);
+  /// The redirect to the app, after which this browser needs the session cookie no more.
+  web::Response leave(Result<web::Response, oauth::Fault> outcome, std::string flow_id,
+                      const web::Request& request) const;
 
   web::Response show_step(const Step& step, const web::Request& request, std::string error = {},
-                          std::string notice = {}) const;
+                          std::string notice = {}, std::string typed = {}) const;
   web::Response page(const std::string& name, json::Object view, const web::Request& request,
                      int status = 200, std::vector<std::string> form_action = {}) const;
   web::Response error_page(int status, std::string heading, std::string message,
@@ -87,10 +99,12 @@ class SignIn {
   std::string csrf_token(std::string_view cookie, std::string_view flow_id) const;
   std::string link(std::string_view path, std::string_view flow_id) const;
   void set_flow_cookie(web::Response& response, std::string_view value) const;
+  std::string session_cookie(std::string_view flow_id) const;
+  bool holds_session(const web::Request& request, const Flow& flow) const;
 
   Options options_;
   bool https_;
-  std::string flow_cookie_, session_cookie_;
+  std::string host_, flow_cookie_;
   store::Database& db_;
   oauth::Server& oauth_;
   pds::AccountService& accounts_;

@@ -112,8 +112,11 @@ TEST_P(SignInFlows, TheSecondSignInFindsTheAccount) {
   const Tokens elsewhere = sign_in(app, other, "ALICE@example.com", Hint::on_authorize_url);
   EXPECT_EQ(first.did, again.did);
   EXPECT_EQ(first.did, elsewhere.did);
-  EXPECT_EQ(std::ranges::count_if(w.network.log, [](const auto& l) { return l.starts_with("POST https://plc.test"); }), 1);
+  EXPECT_EQ(std::ranges::count_if(w.network.log,
+                                  [](const auto& l) { return l.starts_with("POST https://plc.test"); }),
+            1);
   Browser third(w);
+  w.clock.advance(std::chrono::hours(1));
   const Page page = walk_to_consent(app, app.start(), third, k_alice);
   EXPECT_EQ(page.heading(), "Authorize Application");
   EXPECT_TRUE(page.shows(w.account(k_alice)->handle_text()));
@@ -136,7 +139,8 @@ TEST_P(SignInFlows, AHandleInTheRequestLocksTheAccount) {
     page = browser.follow(browser.submit(page, "/auth/send"));
     EXPECT_FALSE(page.shows("example.com"));
     page = browser.follow_all(browser.submit(page, "/auth/verify", {{"code", w.code(k_alice)}}));
-    EXPECT_EQ(app.redeem(login, browser.submit(page, "/auth/consent", {{"action", "approve"}})).did, alice.did);
+    EXPECT_EQ(app.redeem(login, browser.submit(page, "/auth/consent", {{"action", "approve"}})).did,
+              alice.did);
   }
   EXPECT_TRUE(w.mails("mallory@example.com").empty());
 }
@@ -170,7 +174,8 @@ TEST_P(SignInFlows, AConfidentialClientIsAskedOnce) {
   EXPECT_EQ(page.status, 303) << "the smaller request forgot the larger approval";
   // More: asked. And when the app wants the page.
   w.clock.advance(std::chrono::hours(1));
-  page = walk_to_consent(app, app.start({{"scope", "atproto transition:generic transition:email"}}), browser, k_alice);
+  page = walk_to_consent(app, app.start({{"scope", "atproto transition:generic transition:email"}}), browser,
+                         k_alice);
   EXPECT_EQ(page.heading(), "Authorize Application");
   EXPECT_TRUE(page.shows("transition:email"));
   page = walk_to_consent(app, app.start({{"prompt", "consent"}}), browser, k_alice);
@@ -203,14 +208,16 @@ TEST_P(SignInFlows, TokensAreRefreshedAndRevoked) {
   App app(w);
   Browser browser(w);
   Tokens tokens = sign_in(app, browser, k_alice);
-  const Page fresh = app.post("/oauth/token", {{"grant_type", "refresh_token"},
-                                               {"refresh_token", tokens.refresh},
-                                               {"client_id", app.client_id()}});
+  const Page fresh = app.post(
+      "/oauth/token",
+      {{"grant_type", "refresh_token"}, {"refresh_token", tokens.refresh}, {"client_id", app.client_id()}});
   ASSERT_EQ(fresh.status, 200) << fresh.body;
   tokens.access = fresh.text("access_token");
   expect_repository_works(w, app, tokens);
-  EXPECT_EQ(app.post("/oauth/revoke", {{"token", fresh.text("refresh_token")}, {"client_id", app.client_id()}}).status,
-            200);
+  EXPECT_EQ(
+      app.post("/oauth/revoke", {{"token", fresh.text("refresh_token")}, {"client_id", app.client_id()}})
+          .status,
+      200);
   EXPECT_EQ(app.call("POST", "/xrpc/com.atproto.repo.createRecord", tokens, note(tokens)).status, 401);
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "base/log.h"
 #include "oauth/dpop/dpop.h"
 #include "oauth/jose/client_assertion.h"
 #include "oauth/pkce/pkce.h"
@@ -36,8 +37,18 @@ std::string absolute(const std::string& url, const std::string& base) {
   return url.starts_with('/') ? Url::parse(base)->origin() + url : url;
 }
 
+// As the server does it: what a handler throws is an answer.
+Task<web::Response> caught(Task<web::Response> task) {
+  try {
+    co_return co_await std::move(task);
+  } catch (const std::exception& e) {
+    log::error("request failed", {{"detail", e.what()}});
+  }
+  co_return web::Response::error(500, "InternalServerError", "Internal error");
+}
+
 Task<void> answer_into(Task<web::Response> task, web::Response* out, int* left) {
-  auto response = co_await std::move(task);
+  auto response = co_await caught(std::move(task));
   while (response.stream) {
     auto piece = co_await response.stream();
     if (!piece) break;
@@ -154,22 +165,21 @@ void World::restart() {
   SeededRng keys(7);  // what the operator keeps, whatever the seed
   const std::string host = Url::parse(options.pds)->host;
   epds = std::make_unique<signin::Epds>(
-      signin::EpdsOptions{
-          .pds = {.public_url = options.pds,
-                  .service_did = "did:web:" + host,
-                  .handle_domains = {"." + host},
-                  .version = "1.2.3",
-                  .jwt_secret = Secret<std::string>("a test secret of more than 32 bytes!"),
-                  .rotation_key = crypto::PrivateKey::generate(crypto::Curve::k256, keys)},
-          .auth_origin = options.auth,
-          .plc_url = k_plc,
-          .service_name = "Example Community",
-          .session_secret = secret(1),
-          .dpop_secret = secret(2),
-          .storage_secret = secret(3),
-          .may_sign_up = options.may_sign_up,
-          .local_hosts = oauth::LocalHosts::refuse,
-          .email_limits = options.limits},
+      signin::EpdsOptions{.pds = {.public_url = options.pds,
+                                  .service_did = "did:web:" + host,
+                                  .handle_domains = {"." + host},
+                                  .version = "1.2.3",
+                                  .jwt_secret = Secret<std::string>("a test secret of more than 32 bytes!"),
+                                  .rotation_key = crypto::PrivateKey::generate(crypto::Curve::k256, keys)},
+                          .auth_origin = options.auth,
+                          .plc_url = k_plc,
+                          .service_name = "Example Community",
+                          .session_secret = secret(1),
+                          .dpop_secret = secret(2),
+                          .storage_secret = secret(3),
+                          .may_sign_up = options.may_sign_up,
+                          .local_hosts = oauth::LocalHosts::refuse,
+                          .email_limits = options.limits},
       signin::EpdsParts{db(), network, nullptr, postman, passwords_, reads_, clock, rng});
   run(epds->start());
   routes = std::make_unique<web::Router>(epds->router());
@@ -317,21 +327,19 @@ App::App(World& world, Kind kind, std::string name)
                {"token_endpoint_auth_method", kind == Kind::web ? "none" : "private_key_jwt"}};
   if (kind == Kind::confidential) {
     metadata_.set("token_endpoint_auth_signing_alg", "ES256");
-    metadata_.set("jwks", json::Object{{"keys", json::Array{oauth::Jwk{client_key_.public_key(), "k1",
-                                                                      "ES256", "sig"}
-                                                               .to_json()}}});
+    metadata_.set(
+        "jwks",
+        json::Object{
+            {"keys", json::Array{oauth::Jwk{client_key_.public_key(), "k1", "ES256", "sig"}.to_json()}}});
   }
   world_.network.document(client_id_, metadata_);
 }
 
 FormFields App::par_form() {
   verifier_ = oauth::make_pkce_verifier(world_.rng);  // a challenge is accepted once
-  return {{"client_id", client_id_},
-          {"response_type", "code"},
-          {"redirect_uri", redirect_uri_},
-          {"scope", "atproto transition:generic"},
-          {"state", world_.rng.token(12)},
-          {"code_challenge", oauth::pkce_challenge(verifier_)},
+  return {{"client_id", client_id_},        {"response_type", "code"},
+          {"redirect_uri", redirect_uri_},  {"scope", "atproto transition:generic"},
+          {"state", world_.rng.token(12)},  {"code_challenge", oauth::pkce_challenge(verifier_)},
           {"code_challenge_method", "S256"}};
 }
 
@@ -369,10 +377,12 @@ FormFields App::code_form(const Login& login, std::string code) const {
 Tokens App::redeem(const Login& login, const Page& back) {
   if (!back.location().starts_with(redirect_uri_) || back.parameter("iss") != world_.options.pds ||
       back.parameter("state") != login.state)
-    throw std::runtime_error(fmt::format("not our callback: {} {} {}", back.status, back.location(), back.body));
+    throw std::runtime_error(
+        fmt::format("not our callback: {} {} {}", back.status, back.location(), back.body));
   const Page answer = post("/oauth/token", code_form(login, back.parameter("code")));
   if (answer.status != 200) throw std::runtime_error("token: " + answer.body);
-  return {answer.text("access_token"), answer.text("refresh_token"), answer.text("sub"), answer.text("scope")};
+  return {answer.text("access_token"), answer.text("refresh_token"), answer.text("sub"),
+          answer.text("scope")};
 }
 
 std::string App::proof(const std::string& method, const std::string& url, std::optional<std::string> token) {
@@ -391,7 +401,8 @@ Page App::post_with_proof(const std::string& path, const FormFields& form, const
 Page App::post(const std::string& path, FormFields form) {
   const std::string url = world_.options.pds + path;
   Page answer = post_with_proof(path, authenticated(form), proof("POST", url));
-  if (answer.error() == "use_dpop_nonce") answer = post_with_proof(path, authenticated(form), proof("POST", url));
+  if (answer.error() == "use_dpop_nonce")
+    answer = post_with_proof(path, authenticated(form), proof("POST", url));
   return answer;
 }
 
@@ -424,8 +435,8 @@ FormFields without(FormFields form, std::string_view name) {
 // --- The whole way
 
 Page walk_to_consent(App& app, const App::Login& login, Browser& browser, std::string email, Hint hint) {
-  Page page = browser.get(app.authorize_url(
-      login, hint == Hint::on_authorize_url ? std::optional(email) : std::nullopt));
+  Page page = browser.get(
+      app.authorize_url(login, hint == Hint::on_authorize_url ? std::optional(email) : std::nullopt));
   page = hint == Hint::on_authorize_url ? browser.submit(page, "/auth/send")
                                         : browser.submit(page, "/auth/email", {{"email", email}});
   page = browser.follow_all(std::move(page));

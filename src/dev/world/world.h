@@ -1,6 +1,6 @@
 #pragma once
-// A whole sign-in in one process, without sockets or wall clock: an ePDS, a PLC directory, mails that end in a
-// trap, browsers and apps. With the same seed everything replays byte for byte.
+// A whole sign-in in one process, without sockets or wall clock: an ePDS, a PLC directory, mails that end in
+// a trap, browsers and apps. With the same seed everything replays byte for byte.
 //
 //   World w;
 //   App app(w);
@@ -117,7 +117,9 @@ class World {
   void restart();
 
   store::Database& db() { return *database; }
-  std::vector<mail::TrappedMail> mails(std::optional<std::string> to = {}) const { return trap.list(std::move(to)); }
+  std::vector<mail::TrappedMail> mails(std::optional<std::string> to = {}) const {
+    return trap.list(std::move(to));
+  }
   /// The newest code mailed to this address; "" when there is none.
   std::string code(std::string_view to) const;
   std::optional<pds::Account> account(std::string_view email);
@@ -205,7 +207,8 @@ class App {
   Page post(const std::string& path, FormFields form);
   Page post_with_proof(const std::string& path, const FormFields& form, const std::string& proof);
   /// An XRPC call with the access token.
-  Page call(const std::string& method, const std::string& path, const Tokens& tokens, std::optional<json::Value> body = {});
+  Page call(const std::string& method, const std::string& path, const Tokens& tokens,
+            std::optional<json::Value> body = {});
   std::string proof(const std::string& method, const std::string& url, std::optional<std::string> token = {});
   /// Adds the client assertion when the client has to bring one.
   FormFields authenticated(FormFields form);
@@ -232,7 +235,8 @@ FormFields without(FormFields form, std::string_view name);
 enum class Hint { on_authorize_url, none };
 Page walk(App& app, const App::Login& login, Browser& browser, std::string email, Hint hint = Hint::none);
 /// The part of it up to the consent page.
-Page walk_to_consent(App& app, const App::Login& login, Browser& browser, std::string email, Hint hint = Hint::none);
+Page walk_to_consent(App& app, const App::Login& login, Browser& browser, std::string email,
+                     Hint hint = Hint::none);
 Tokens sign_in(App& app, Browser& browser, std::string email, Hint hint = Hint::none);
 
 }  // namespace latchkey::dev::world

@@ -68,7 +68,10 @@ Task<Result<web::Response, Fault>> Server::approve(OpenRequest open, std::string
                        .expires_at = now + k_code_lifetime,
                        .spent_at = std::nullopt,
                        .session_id = std::nullopt});
-    approvals::remember(tx, did, request.client_id, request.scope, now);
+    // A smaller request does not take back what was approved before.
+    const std::string before = approvals::find(tx, did, request.client_id);
+    const auto all = ScopeSet::parse(before.empty() ? request.scope : before + " " + request.scope);
+    approvals::remember(tx, did, request.client_id, all ? all->str() : request.scope, now);
     return true;
   });
   if (!ours) co_return fail(gone());
