@@ -142,9 +142,11 @@ struct Network::Impl {
         oauth::client::ClientOptions{.metadata = demo_client_metadata(addresses.app),
                                      .plain_http = oauth::client::PlainHttp::loopback},
         oauth::client::ClientParts{*fetch, *resolver, clock, rng, states, sessions});
-    demo = std::make_unique<DemoApp>(
-        DemoAppOptions{.origin = addresses.app, .pds_url = addresses.pds, .mailbox_url = addresses.mailbox},
-        *oauth_client, *templates, rng, clock);
+    demo = std::make_unique<DemoApp>(DemoAppOptions{.origin = addresses.app,
+                                                    .pds_url = addresses.pds,
+                                                    .mailbox_url = addresses.mailbox,
+                                                    .plc_url = addresses.plc},
+                                     *oauth_client, *templates, rng, clock);
     web::Router app_routes;
     demo->add_routes(app_routes);
     app_routes.get("/static/{file*}", static_files->handler());
