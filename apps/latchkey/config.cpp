@@ -150,6 +150,7 @@ void read_mail(Reader& in, ServeConfig& config) {
     in.problem("SMTP_FROM is missing: the address mails come from");
   }
   config.from.name = in.text("SMTP_FROM_NAME", config.service_name);
+  config.smtp.ca_file = config.ca_file;
 }
 
 bool is_host_name(const std::string& text) {
@@ -280,6 +281,7 @@ Result<ServeConfig, Problems> read_config(const Environment& environment, Rng& r
       .dev_mode = dev_mode,
       .ssrf_protection = !in.flag("PDS_DISABLE_SSRF_PROTECTION", false),
       .trusted_proxies = std::move(trusted),
+      .ca_file = in.text("SSL_CERT_FILE", ""),
       .smtp = {},
       .from = {*mail::EmailAddress::parse("nobody@example.com"), ""},
       .log_level = log_level};

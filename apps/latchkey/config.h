@@ -34,6 +34,7 @@ struct ServeConfig {
   bool dev_mode;
   bool ssrf_protection;
   std::vector<std::string> trusted_proxies;
+  std::string ca_file;  // SSL_CERT_FILE. "" : the system's certificates
   mail::SmtpServer smtp;
   mail::From from;
   log::Level log_level;

@@ -53,6 +53,13 @@ TEST_F(Configuration, FourVariablesAreEnough) {
   EXPECT_FALSE(config->may_sign_up) << "PDS_INVITE_REQUIRED is true unless said otherwise";
 }
 
+TEST_F(Configuration, AnAuthorityOfOnesOwnCountsForMailToo) {
+  EXPECT_EQ(read()->ca_file, "");
+  env_["SSL_CERT_FILE"] = "/etc/ssl/own.pem";
+  EXPECT_EQ(read()->ca_file, "/etc/ssl/own.pem");
+  EXPECT_EQ(read()->smtp.ca_file, "/etc/ssl/own.pem");
+}
+
 TEST_F(Configuration, MadeSecretsStayTheSame) {
   const auto first = read(), second = read();
   ASSERT_TRUE(first.has_value() && second.has_value());

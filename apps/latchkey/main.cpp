@@ -136,8 +136,8 @@ int serve() {
 
   auto db = store::open_database(config->database);
   signin::migrate_epds(*db);
-  web::GuardedClient fetch(
-      {.guard = config->ssrf_protection ? web::Guard::strict : web::Guard::local_network});
+  web::GuardedClient fetch({.guard = config->ssrf_protection ? web::Guard::strict : web::Guard::local_network,
+                            .ca_file = config->ca_file});
   web::DnsResolver dns;
   identity::Resolver resolver({.plc_url = config->plc_url, .development = config->dev_mode}, fetch, &dns,
                               clock);
