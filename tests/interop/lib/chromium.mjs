@@ -1,0 +1,86 @@
+// Debian's chromium, driven by playwright-core; every page it shows is watched.
+import assert from 'node:assert/strict'
+import { mkdir } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { chromium } from 'playwright-core'
+
+const axe = createRequire(import.meta.url)('axe-core')
+const screenshots = join(import.meta.dirname, '..', 'screenshots')
+
+export async function startChromium(t) {
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  })
+  t.after(() => browser.close())
+  return browser
+}
+
+export const phone = { width: 390, height: 844 }
+export const desktop = { width: 1280, height: 800 }
+
+const isLocal = (url) => {
+  if (!/^(https?|wss?):/.test(url)) return true // data:, about:
+  const { hostname } = new URL(url)
+  return hostname === '127.0.0.1' || hostname === 'localhost' || hostname.endsWith('.localhost')
+}
+
+/** A person at a screen of their own. `name` begins the names of their screenshots; without it none are taken. */
+export class Visitor {
+  static async open(browser, { viewport = desktop, colorScheme = 'light', javaScript = true, name } = {}) {
+    const visitor = new Visitor()
+    visitor.context = await browser.newContext({ viewport, colorScheme, javaScriptEnabled: javaScript, locale: 'en-GB' })
+    visitor.context.setDefaultTimeout(15_000)
+    visitor.page = await visitor.context.newPage()
+    Object.assign(visitor, { javaScript, name, shots: 0, complaints: [] })
+    visitor.page.on('console', (message) => {
+      if (['error', 'warning'].includes(message.type()))
+        visitor.complaints.push(`console ${message.type()} at ${visitor.page.url()}: ${message.text()}`)
+    })
+    visitor.page.on('pageerror', (error) => visitor.complaints.push(`script error: ${error}`))
+    visitor.page.on('request', (request) => {
+      if (!isLocal(request.url())) visitor.complaints.push(`left this machine: ${request.url()}`)
+    })
+    visitor.page.on('response', (response) => {
+      if (response.status() >= 400 && !visitor.expected?.test(response.url()))
+        visitor.complaints.push(`${response.status()} ${response.url()}`)
+    })
+    return visitor
+  }
+
+  /** What every page must be, and its picture. */
+  async look(label) {
+    await this.page.waitForLoadState('load')
+    const width = await this.page.evaluate(() => [document.documentElement.scrollWidth, innerWidth])
+    assert.ok(width[0] <= width[1], `${label}: ${width[0]} px wide on a screen of ${width[1]}`)
+    assert.ok((await this.page.title()).length > 0, `${label} has no title`)
+    if (this.name) {
+      await mkdir(screenshots, { recursive: true })
+      const number = String(++this.shots).padStart(2, '0')
+      await this.page.screenshot({ path: join(screenshots, `${this.name}-${number}-${label}.png`), fullPage: true })
+    }
+    if (this.javaScript) {
+      await this.page.evaluate(axe.source)
+      const found = await this.page.evaluate(() => globalThis.axe.run(document, { iframes: false }))
+      assert.deepEqual(
+        found.violations.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.target.join(' ')).join(', ')}`),
+        [],
+        `${label} at ${this.page.url()}`,
+      )
+    }
+  }
+
+  async close() {
+    await this.context.close()
+    assert.deepEqual(this.complaints, [])
+  }
+}
