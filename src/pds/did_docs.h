@@ -1,5 +1,7 @@
 #pragma once
-// DID documents of local accounts, as the directory publishes them; kept for a while.
+// DID documents of local accounts, as the directory publishes them; kept for a while. Sessions carry them as
+// a courtesy, so a directory that is down must not slow signing in: what is known is given for up to a day,
+// and after a failure nobody asks again for half a minute.
 
 #include <chrono>
 #include <list>
@@ -20,15 +22,15 @@ class DidDocs {
           std::size_t max_entries = 10'000)
       : plc_(plc), clock_(clock), lifetime_(lifetime), max_entries_(max_entries) {}
 
-  /// std::nullopt when the directory has none or cannot be reached.
+  /// std::nullopt when the directory has none, or cannot be reached and nothing is known.
   Task<std::optional<json::Value>> get(std::string did);
   void forget(const std::string& did);
 
  private:
   struct Entry {
     std::string did;
-    json::Value document;
-    Time fetched_at;
+    std::optional<json::Value> document;
+    Time fetched_at, ask_again_at;
   };
   PlcClient& plc_;
   const Clock& clock_;

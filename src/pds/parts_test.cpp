@@ -81,9 +81,32 @@ TEST(DidDocs, AreKeptForAWhile) {
   docs.forget(alice.did.str());
   EXPECT_TRUE(run(docs.get(alice.did.str())));
   EXPECT_EQ(w.plc.resolves, 3);
+}
+
+TEST(DidDocs, OutliveADirectoryThatIsDown) {
+  World w;
+  const auto alice = w.sign_up("alice");
+  DidDocs docs(w.plc, w.clock, std::chrono::hours(1), 10);
+  EXPECT_TRUE(run(docs.get(alice.did.str())));
   w.plc.mode = MemoryPlc::Mode::unreachable;
+  w.plc.resolves = 0;
+  w.clock.advance(std::chrono::hours(1));
   EXPECT_TRUE(run(docs.get(alice.did.str())));
   EXPECT_FALSE(run(docs.get("did:plc:unknown")));
+  EXPECT_EQ(w.plc.resolves, 2);
+  EXPECT_TRUE(run(docs.get(alice.did.str())));
+  EXPECT_FALSE(run(docs.get("did:plc:unknown")));
+  EXPECT_EQ(w.plc.resolves, 2) << "no second wait within half a minute";
+  w.clock.advance(std::chrono::seconds(30));
+  EXPECT_TRUE(run(docs.get(alice.did.str())));
+  EXPECT_EQ(w.plc.resolves, 3);
+  w.clock.advance(std::chrono::hours(23) - std::chrono::seconds(31));
+  EXPECT_TRUE(run(docs.get(alice.did.str()))) << "just under a day old";
+  w.clock.advance(std::chrono::seconds(30));
+  EXPECT_FALSE(run(docs.get(alice.did.str()))) << "a day is too old to be told as true";
+  w.plc.mode = MemoryPlc::Mode::normal;
+  w.clock.advance(std::chrono::seconds(30));
+  EXPECT_TRUE(run(docs.get(alice.did.str())));
 }
 
 TEST(DidDocs, AreBounded) {
