@@ -43,7 +43,7 @@ Router routes() {
   return r;
 }
 
-void exchange(benchmark::State& state, const std::string& request, std::size_t depth = 1) {
+void measure(benchmark::State& state, const std::string& request, std::size_t depth = 1) {
   log::set_level(log::Level::off);
   Server server({.threads = 1}, routes());
   const auto port = server.listen("127.0.0.1", 0);
@@ -67,26 +67,24 @@ void exchange(benchmark::State& state, const std::string& request, std::size_t d
 constexpr std::string_view k_fields =
     "Host: pds.example.com\r\nAccept: */*\r\nAccept-Encoding: gzip, br\r\nUser-Agent: bench\r\n\r\n";
 
-void Health(benchmark::State& state) { exchange(state, "GET /health HTTP/1.1\r\n" + std::string(k_fields)); }
+void Health(benchmark::State& state) { measure(state, "GET /health HTTP/1.1\r\n" + std::string(k_fields)); }
 BENCHMARK(Health)->UseRealTime();
 
 void HealthPipelined(benchmark::State& state) {
-  exchange(state, "GET /health HTTP/1.1\r\n" + std::string(k_fields), 16);
+  measure(state, "GET /health HTTP/1.1\r\n" + std::string(k_fields), 16);
 }
 BENCHMARK(HealthPipelined)->UseRealTime();
 
-void Capture(benchmark::State& state) { exchange(state, "GET /x/abc HTTP/1.1\r\n" + std::string(k_fields)); }
+void Capture(benchmark::State& state) { measure(state, "GET /x/abc HTTP/1.1\r\n" + std::string(k_fields)); }
 BENCHMARK(Capture)->UseRealTime();
 
 void Upload100k(benchmark::State& state) {
-  exchange(state, "POST /upload HTTP/1.1\r\nContent-Length: 102400\r\n" + std::string(k_fields) +
-                      std::string(102400, 'x'));
+  measure(state, "POST /upload HTTP/1.1\r\nContent-Length: 102400\r\n" + std::string(k_fields) +
+                     std::string(102400, 'x'));
 }
 BENCHMARK(Upload100k)->UseRealTime();
 
-void Stream1M(benchmark::State& state) {
-  exchange(state, "GET /stream HTTP/1.1\r\n" + std::string(k_fields));
-}
+void Stream1M(benchmark::State& state) { measure(state, "GET /stream HTTP/1.1\r\n" + std::string(k_fields)); }
 BENCHMARK(Stream1M)->UseRealTime();
 
 void RenderPage(benchmark::State& state) {
