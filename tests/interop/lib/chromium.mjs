@@ -34,7 +34,7 @@ const isLocal = (url) => {
   return hostname === '127.0.0.1' || hostname === 'localhost' || hostname.endsWith('.localhost')
 }
 
-/** A person at a screen of their own. `name` begins the names of their screenshots; without it none are taken. */
+/** A person at a screen of their own. With a `name` every page is photographed and examined by axe. */
 export class Visitor {
   static async open(browser, { viewport = desktop, colorScheme = 'light', javaScript = true, name } = {}) {
     const visitor = new Visitor()
@@ -58,7 +58,7 @@ export class Visitor {
   }
 
   /** What every page must be, and its picture. */
-  async look(label) {
+  async look(label, { scripts = true } = {}) {
     await this.page.waitForLoadState('load')
     const width = await this.page.evaluate(() => [document.documentElement.scrollWidth, innerWidth])
     assert.ok(width[0] <= width[1], `${label}: ${width[0]} px wide on a screen of ${width[1]}`)
@@ -67,8 +67,7 @@ export class Visitor {
       await mkdir(screenshots, { recursive: true })
       const number = String(++this.shots).padStart(2, '0')
       await this.page.screenshot({ path: join(screenshots, `${this.name}-${number}-${label}.png`), fullPage: true })
-    }
-    if (this.javaScript) {
+      if (!scripts) return
       await this.page.evaluate(axe.source)
       const found = await this.page.evaluate(() => globalThis.axe.run(document, { iframes: false }))
       assert.deepEqual(
