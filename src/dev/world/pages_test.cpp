@@ -60,7 +60,7 @@ std::vector<Page> tour(World& w) {
   return all;
 }
 
-TEST(SignInPages, Framing_EveryAnswerCarriesTheSecurityHeaders) {
+TEST(SignInPages, AttackFraming_EveryAnswerCarriesTheSecurityHeaders) {
   for (const WorldOptions& options : {WorldOptions{}, one_origin()}) {
     World w(options);
     for (const Page& page : tour(w)) expect_page_headers(page);
@@ -104,7 +104,7 @@ TEST(SignInPages, Cookies_TheSessionIsGoneAfterTheLastPage) {
   EXPECT_NE(set[0].find("Max-Age=0"), std::string::npos);
 }
 
-TEST(SignInPages, Cookies_OddOnesAreReplaced) {
+TEST(SignInPages, AttackCookies_OddOnesAreReplaced) {
   World w;
   App app(w);
   for (const std::string& odd :
@@ -137,7 +137,7 @@ std::string neutral(Page page) {
   return text;
 }
 
-TEST(SignInPages, Enumeration_KnownAndUnknownAddressesAreAnsweredAlike) {
+TEST(SignInPages, AttackEnumeration_KnownAndUnknownAddressesAreAnsweredAlike) {
   World w;
   App app(w);
   Browser b(w);
@@ -168,7 +168,7 @@ TEST(SignInPages, Enumeration_KnownAndUnknownAddressesAreAnsweredAlike) {
   EXPECT_EQ(w.mails(k_alice).size(), 1u + 3u) << "one from signing up";
 }
 
-TEST(SignInPages, Enumeration_TheFourthMailInAQuarterHourIsSilent) {
+TEST(SignInPages, AttackEnumeration_TheFourthMailInAQuarterHourIsSilent) {
   World w;
   App app(w);
   Browser b(w);
@@ -185,7 +185,7 @@ TEST(SignInPages, Enumeration_TheFourthMailInAQuarterHourIsSilent) {
   EXPECT_EQ(b.submit(page, "/auth/verify", {{"code", w.code(k_alice)}}).status, 303);
 }
 
-TEST(SignInPages, Enumeration_AHandleOnTheUrlDoesNotShowItsAddress) {
+TEST(SignInPages, AttackEnumeration_AHandleOnTheUrlDoesNotShowItsAddress) {
   World w;
   App app(w);
   Browser b(w), curious(w);
@@ -201,7 +201,7 @@ TEST(SignInPages, Enumeration_AHandleOnTheUrlDoesNotShowItsAddress) {
 
 // --- Injection (group 18)
 
-TEST(SignInPages, Injection_HintsThatAreNoAddress) {
+TEST(SignInPages, AttackInjection_HintsThatAreNoAddress) {
   World w;
   App app(w);
   Browser b(w);
@@ -223,7 +223,7 @@ TEST(SignInPages, Injection_HintsThatAreNoAddress) {
   EXPECT_TRUE(w.mails().empty());
 }
 
-TEST(SignInPages, Injection_AnAddressWithMarkupCharactersIsEscaped) {
+TEST(SignInPages, AttackInjection_AnAddressWithMarkupCharactersIsEscaped) {
   World w;
   App app(w);
   Browser b(w);
@@ -232,7 +232,7 @@ TEST(SignInPages, Injection_AnAddressWithMarkupCharactersIsEscaped) {
   EXPECT_FALSE(page.shows("a'b&c@"));
 }
 
-TEST(SignInPages, Injection_ClientNamesStayText) {
+TEST(SignInPages, AttackInjection_ClientNamesStayText) {
   const struct {
     std::string name;
     const char* why;
@@ -273,7 +273,7 @@ TEST(SignInPages, Injection_ClientNamesStayText) {
   }
 }
 
-TEST(SignInPages, Injection_AnAppWithoutNameIsItsHost) {
+TEST(SignInPages, AttackInjection_AnAppWithoutNameIsItsHost) {
   for (const char* name : {"", "  ", "\xe2\x80\x8b"}) {
     World w;
     App app(w, App::Kind::web, name);
@@ -307,7 +307,7 @@ TEST(SignInPages, TheConsentPageShowsWhatIsAsked) {
 
 // --- Hosts (group 17)
 
-TEST(SignInHosts, Poisoning_NothingIsBuiltFromTheHostHeader) {
+TEST(SignInHosts, AttackPoisoning_NothingIsBuiltFromTheHostHeader) {
   World w(one_origin());
   App app(w);
   Browser b(w);

@@ -64,6 +64,8 @@ Result<void, Fault> check_redirect_uri(std::string_view text, const ClientId& id
     const auto rest = text.substr(colon + 1);
     if (!rest.starts_with('/') || rest.starts_with("//") || rest.find('#') != std::string_view::npos)
       return bad_redirect("a custom scheme is followed by a single slash and has no fragment");
+    if (std::any_of(rest.begin(), rest.end(), [](unsigned char c) { return c <= 0x20 || c >= 0x7f; }))
+      return bad_redirect("redirect_uri must be printable ASCII");
     return {};
   }
   const auto url = Url::parse(text);

@@ -178,6 +178,9 @@ TEST(ClientMetadata, RedirectUrisOfNativeClients) {
       {"com.evil:/callback", false, "somebody else's scheme"},
       {"example.app://callback", false, "two slashes"},
       {"example.app:callback", false, "no slash"},
+      {"example.app:/callback\r\nSet-Cookie: a=b", false, "it would break out of the Location header"},
+      {"example.app:/call back", false, "a space"},
+      {"example.app:/c\xc3\xa4llback", false, "not ASCII"},
       {"http://localhost/callback", false, "a name may resolve elsewhere"},
   };
   for (const auto& row : rows) {
