@@ -66,7 +66,7 @@ function(lk_test name)
   add_dependencies(unit_tests ${name})
 endfunction()
 
-# lk_fuzz(<name> SOURCE fuzz_x.cpp DEPS … CORPUS <folder>): built under the fuzz preset only; tests/fuzz.sh runs all.
+# lk_fuzz(<name> SOURCE fuzz_x.cpp DEPS … CORPUS <folder>): built under the asan preset only; tests/fuzz.sh runs all.
 function(lk_fuzz name)
   if(NOT LATCHKEY_FUZZ)
     return()

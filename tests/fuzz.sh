@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs every fuzz target of a build for a few seconds, from the committed seeds. New inputs stay in a temporary folder.
-#   tests/fuzz.sh build/fuzz
+#   tests/fuzz.sh build/asan
 set -eu
 seconds=${LATCHKEY_FUZZ_SECONDS:-3}
 corpus=$(cd "$(dirname "$0")/../fuzz/corpus" && pwd)
