@@ -166,11 +166,13 @@ Result<ServeConfig, Problems> read_config(const Environment& environment, Rng& r
 
   const bool dev_mode = in.flag("PDS_DEV_MODE", false);
   const auto port = static_cast<std::uint16_t>(in.number("PDS_PORT", 3000, 1, 65535));
-  const std::string hostname = in.text("PDS_HOSTNAME", "");
-  if (hostname.empty())
+  std::string hostname = in.text("PDS_HOSTNAME", "");
+  if (hostname.empty()) {
     in.problem("PDS_HOSTNAME is missing: the public name of this server, such as pds.example.com");
-  else if (!is_host_name(hostname))
+  } else if (!is_host_name(hostname)) {
     in.problem(fmt::format("PDS_HOSTNAME is no host name in lower case: {}", hostname));
+    hostname.clear();  // what follows from it is not complained about as well
+  }
   const bool local = hostname == "localhost";
   std::string public_url = local ? fmt::format("http://localhost:{}", port) : "https://" + hostname;
   if (const auto given = in.url("PDS_PUBLIC_URL")) {

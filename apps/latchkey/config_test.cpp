@@ -53,6 +53,11 @@ TEST_F(Configuration, FourVariablesAreEnough) {
   EXPECT_FALSE(config->may_sign_up) << "PDS_INVITE_REQUIRED is true unless said otherwise";
 }
 
+TEST_F(Configuration, AWrongNameIsNamedOnce) {
+  env_["PDS_HOSTNAME"] = "PDS.example.com";
+  EXPECT_EQ(complaints(), "PDS_HOSTNAME ");
+}
+
 TEST_F(Configuration, AnAuthorityOfOnesOwnCountsForMailToo) {
   EXPECT_EQ(read()->ca_file, "");
   env_["SSL_CERT_FILE"] = "/etc/ssl/own.pem";

@@ -1,7 +1,7 @@
 // The demo app and the sign-in pages in headless Chromium.
 import assert from 'node:assert/strict'
 import { before, describe, it } from 'node:test'
-import { desktop, phone, startChromium, Visitor } from './lib/chromium.mjs'
+import { desktop, phone, scene, startChromium, Visitor } from './lib/chromium.mjs'
 import { freshEmail, Network, ofThisSuite } from './lib/network.mjs'
 
 /** The steps of the pages, as a person does them. */
@@ -93,7 +93,7 @@ for (const authHost of [undefined, 'auth.localhost']) {
     })
 
     for (const javaScript of [true, false])
-      it(`all three ways in, ${javaScript ? 'with' : 'without'} JavaScript`, async () => {
+      it(`all three ways in, ${javaScript ? 'with' : 'without'} JavaScript`, scene(async () => {
         const email = freshEmail()
         let who
 
@@ -130,9 +130,9 @@ for (const authHost of [undefined, 'auth.localhost']) {
           await visitor.close()
         }
         assert.equal((await network.mails(email)).length, 3)
-      })
+      }))
 
-    it('says no for somebody who says no', async () => {
+    it('says no for somebody who says no', scene(async () => {
       const visitor = await Visitor.open(chromium, { name: `denied-${authHost ?? 'one-origin'}` })
       visitor.expected = /\/callback/
       const steps = person(network, visitor)
@@ -145,7 +145,7 @@ for (const authHost of [undefined, 'auth.localhost']) {
       await visitor.look('denied')
       visitor.complaints = visitor.complaints.filter((c) => !/400/.test(c))
       await visitor.close()
-    })
+    }))
   })
 }
 
@@ -157,7 +157,7 @@ describe('in Chromium', () => {
     chromium = await startChromium(suite)
   })
 
-  it('everything works with the keyboard alone', async () => {
+  it('everything works with the keyboard alone', scene(async () => {
     const visitor = await Visitor.open(chromium)
     const { page } = visitor
     const email = freshEmail()
@@ -206,9 +206,9 @@ describe('in Chromium', () => {
     await page.keyboard.press('Enter')
     await page.getByLabel('E-mail address').waitFor()
     await visitor.close()
-  })
+  }))
 
-  it('helps with a wrong code, a resend, and another address', async () => {
+  it('helps with a wrong code, a resend, and another address', scene(async () => {
     const visitor = await Visitor.open(chromium, { name: 'errors' })
     visitor.expected = /\/auth\//
     const { page } = visitor
@@ -241,9 +241,9 @@ describe('in Chromium', () => {
     await steps.account()
     visitor.complaints = visitor.complaints.filter((c) => !/status of 400/.test(c))
     await visitor.close()
-  })
+  }))
 
-  it('pages for requests that cannot go on', async () => {
+  it('pages for requests that cannot go on', scene(async () => {
     const visitor = await Visitor.open(chromium, { name: 'dead-ends' })
     visitor.expected = /./
     const { page } = visitor
@@ -256,11 +256,11 @@ describe('in Chromium', () => {
     await visitor.look('expired')
     visitor.complaints = visitor.complaints.filter((c) => !/status of 400/.test(c))
     await visitor.close()
-  })
+  }))
 
   for (const [size, viewport] of Object.entries({ desktop, phone }))
     for (const colorScheme of ['light', 'dark'])
-      it(`looks right: ${size}, ${colorScheme}`, async () => {
+      it(`looks right: ${size}, ${colorScheme}`, scene(async () => {
         const visitor = await Visitor.open(chromium, { viewport, colorScheme, name: `${size}-${colorScheme}` })
         const { page } = visitor
         const steps = person(network, visitor)
@@ -286,5 +286,5 @@ describe('in Chromium', () => {
         await page.goto(new URL(await page.locator('iframe').getAttribute('src'), page.url()).href)
         await visitor.look('mail', { scripts: false })
         await visitor.close()
-      })
+      }))
 })

@@ -25,6 +25,25 @@ export async function startChromium(t) {
   return browser
 }
 
+/** The body of a browser test: when it fails, what was on the screens is photographed. */
+export function scene(body) {
+  return async (t) => {
+    open.clear()
+    try {
+      await body(t)
+    } catch (e) {
+      await mkdir(screenshots, { recursive: true })
+      const name = t.name.replace(/[^a-z0-9]+/gi, '-')
+      for (const [i, visitor] of [...open].entries())
+        await visitor.page.screenshot({ path: join(screenshots, `failed-${name}-${i}.png`) }).catch(() => {})
+      throw e
+    } finally {
+      for (const visitor of open) await visitor.context.close()
+    }
+  }
+}
+const open = new Set()
+
 export const phone = { width: 390, height: 844 }
 export const desktop = { width: 1280, height: 800 }
 
@@ -38,10 +57,11 @@ const isLocal = (url) => {
 export class Visitor {
   static async open(browser, { viewport = desktop, colorScheme = 'light', javaScript = true, name } = {}) {
     const visitor = new Visitor()
-    visitor.context = await browser.newContext({ viewport, colorScheme, javaScriptEnabled: javaScript, locale: 'en-GB' })
+    visitor.context = await browser.newContext({ viewport, colorScheme, javaScriptEnabled: javaScript, locale: 'en-GB', reducedMotion: name ? 'reduce' : 'no-preference' })
     visitor.context.setDefaultTimeout(15_000)
     visitor.page = await visitor.context.newPage()
     Object.assign(visitor, { javaScript, name, shots: 0, complaints: [] })
+    open.add(visitor)
     visitor.page.on('console', (message) => {
       if (['error', 'warning'].includes(message.type()))
         visitor.complaints.push(`console ${message.type()} at ${visitor.page.url()}: ${message.text()}`)
@@ -79,6 +99,7 @@ export class Visitor {
   }
 
   async close() {
+    open.delete(this)
     await this.context.close()
     assert.deepEqual(this.complaints, [])
   }
