@@ -491,6 +491,7 @@ TEST(SignInAttacks, Otp_OtherDigitsSpacesAndRubbish) {
   const std::string code = w.code(k_alice);
   EXPECT_EQ(at.verify("\xd9\xa1\xd9\xa2\xd9\xa3\xd9\xa4\xd9\xa5\xd9\xa6\xd9\xa7\xd9\xa8").status, 400);
   EXPECT_EQ(at.verify("").status, 400);
+  EXPECT_EQ(at.verify(code + "x").status, 400) << "nothing is dropped but spaces and dashes";
   EXPECT_EQ(at.verify(std::string(7000, '1')).status, 400);
   EXPECT_EQ(at.verify(" " + code.substr(0, 4) + " - " + code.substr(4)).status, 303);
 }
@@ -510,6 +511,18 @@ TEST(SignInAttacks, Otp_AnotherAddressMakesTheFirstCodeWorthless) {
   at.app.redeem(at.login, at.browser.submit(page, "/auth/consent", {{"action", "approve"}}));
   EXPECT_TRUE(w.account(k_bob).has_value());
   EXPECT_FALSE(w.account(k_alice).has_value());
+}
+
+TEST(SignInAttacks, Otp_ACodeDoesNotProveTheAddressTypedAfterIt) {
+  World w;
+  // The victim's limit is used up, so that no code of its own replaces the attacker's.
+  for (int i = 0; i < 3; ++i) Waiting(w, k_bob);
+  Waiting at(w);
+  const std::string code = w.code(k_alice);
+  Page page = at.browser.follow(at.browser.submit(at.page, "/auth/different"));
+  page = at.browser.follow(at.browser.submit(page, "/auth/email", {{"email", k_bob}}));
+  EXPECT_EQ(w.mails(k_bob).size(), 3u);
+  EXPECT_EQ(at.browser.submit(page, "/auth/verify", {{"code", code}}).status, 400);
 }
 
 TEST(SignInAttacks, Otp_TheProvenAddressCannotBeChanged) {
@@ -553,6 +566,7 @@ TEST(SignInAttacks, CodeInjection_WrongVerifierKeyOrClient) {
             "invalid_grant");
   EXPECT_EQ(error(at.app.post("/oauth/token", with(form, "code", "guess"))), "invalid_grant");
   App attacker(w, App::Kind::web);
+  attacker.dpop_key = at.app.dpop_key;  // so that only the client differs
   EXPECT_EQ(error(attacker.post("/oauth/token", with(form, "client_id", attacker.client_id()))),
             "invalid_grant");
   App same_client(w);  // with a DPoP key of its own
@@ -679,6 +693,8 @@ TEST(SignInAttacks, ExpiredFlow_GivesThePageThatSaysSo) {
   World w;
   Asked at(w);
   w.clock.advance(10min);
+  for (auto& [host, cookies] : at.browser.jar)  // a browser whose clock is late
+    for (auto& [name, cookie] : cookies) cookie.expires.reset();
   for (const Page& page :
        {at.browser.get(at.page.url), at.approve(), at.browser.get(w.options.auth + "/auth/step?flow_id=x"),
         at.browser.get(w.options.auth + "/auth/complete"), at.browser.get(w.options.auth + "/auth/step")}) {

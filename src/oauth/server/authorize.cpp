@@ -95,7 +95,8 @@ Task<bool> Server::is_approved(OpenRequest open, std::string did) {
   const std::string approved =
       co_await db_.read([&](store::Tx& tx) { return approvals::find(tx, did, open.request.client_id); });
   const auto before = ScopeSet::parse(approved), asked = ScopeSet::parse(open.request.scope);
-  co_return before&& asked && before->includes(*asked);
+  const bool covered = before && asked && before->includes(*asked);
+  co_return covered;
 }
 
 }  // namespace latchkey::oauth
