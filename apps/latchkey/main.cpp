@@ -165,6 +165,7 @@ int serve() {
                         {"listen", fmt::format("{}:{}", config->listen_address, config->port)},
                         {"sign_up", config->may_sign_up ? "open" : "closed"}});
   wait_for_end();
+  run(epds.settled());  // mails under way resume on the server's threads
   server.stop();
   return 0;
 }

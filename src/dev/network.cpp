@@ -154,6 +154,7 @@ struct Network::Impl {
   }
 
   void stop() {
+    if (epds) run(epds->settled());  // mails under way resume on the server's threads
     app_site.server().stop();
     mailbox_site.server().stop();
     pds_site.server().stop();

@@ -82,6 +82,8 @@ std::optional<Account> holder_of_email(store::Tx&, std::string_view normalised_e
 std::optional<std::string> password_scrypt(store::Tx&, std::int64_t id);
 Bytes sealed_signing_key(store::Tx&, std::int64_t id);
 
+/// The mailbox was shown to be theirs. Nothing happens when the account has another address by now.
+void confirm_email(store::Tx&, std::int64_t id, std::string_view normalised_email, Time now);
 void set_deactivated(store::Tx&, std::int64_t id, std::optional<Time> since);
 void set_takedown(store::Tx&, std::int64_t id, std::optional<std::string> ref);
 

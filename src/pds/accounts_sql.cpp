@@ -32,6 +32,8 @@ constexpr Sql k_holder_of_email{"SELECT " ACCOUNT_COLUMNS " FROM account WHERE e
 
 // DO NOTHING instead of an error: a constraint error would end the transaction, and which of the three names
 // is taken is a plain answer to the person signing up.
+constexpr Sql k_confirm_email{
+    "UPDATE account SET email_confirmed_at = ?3 WHERE id = ?1 AND email = ?2 AND email_confirmed_at IS NULL"};
 constexpr Sql k_insert{
     "INSERT INTO account (did, handle, email, email_confirmed_at, password_scrypt, signing_key, created_at) "
     "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING RETURNING id"};
@@ -159,6 +161,10 @@ Bytes sealed_signing_key(Tx& tx, std::int64_t id) {
   auto row = tx.one(k_signing_key, id);
   if (!row) throw std::runtime_error("no signing key: the account is gone");
   return row->take_blob(0);
+}
+
+void confirm_email(store::Tx& tx, std::int64_t id, std::string_view normalised_email, Time now) {
+  tx.exec(k_confirm_email, id, normalised_email, now);
 }
 
 void set_deactivated(Tx& tx, std::int64_t id, std::optional<Time> since) {

@@ -86,6 +86,12 @@ json::Array scope_views(std::string_view scope) {
   return out;
 }
 
+// Anybody can make an account by password with somebody else's address and wait. So an address leads to an
+// account only once it was confirmed, unless the request names that account; signing in that way confirms it.
+bool is_squatted(const Flow& flow, const pds::Account& account) {
+  return !account.email_confirmed_at && !flow.locked_did;
+}
+
 // For CSP form-action. Browsers apply it to every redirect that answers a form, also to those of the app's
 // own callback to its next page, which may be on another host: so the scheme, and no host.
 std::string redirect_scheme(std::string_view redirect_uri) {
@@ -390,6 +396,8 @@ Task<web::Response> SignIn::complete(web::Request request) {
     refusal = "This server takes no new accounts";
   else if (account && !account->active())
     refusal = "This account is not active";
+  else if (account && is_squatted(at.flow, *account))
+    refusal = "This address was never confirmed for its account. Sign in with the account's handle";
   if (refusal)
     co_return leave(co_await oauth_.refuse(std::move(at.open), oauth::Error::access_denied, refusal), id,
                     request);
@@ -435,11 +443,16 @@ Task<web::Response> SignIn::decide(web::Request request) {
 
   const auto account = co_await account_of(*at.flow.proven_email);
   if ((at.flow.locked_did && (!account || account->did.str() != *at.flow.locked_did)) ||
-      (!account && !options_.may_sign_up) || (account && !account->active()))
+      (!account && !options_.may_sign_up) ||
+      (account && (!account->active() || is_squatted(at.flow, *account))))
     co_return web::Response::redirect(303, link("/auth/complete", id));
   std::string did;
   if (account) {
     did = account->did.str();
+    if (!account->email_confirmed_at)
+      co_await db_.write([&](store::Tx& tx) {
+        pds::accounts::confirm_email(tx, account->id, *at.flow.proven_email, clock_.now());
+      });
   } else {
     auto made = co_await make_account(*at.flow.proven_email);
     if (!made) {

@@ -835,5 +835,35 @@ TEST(SignInFailures, ALostDatabaseIsAPageWithTheRequestsNumber) {
   EXPECT_TRUE(page.shows("request-")) << page.body;
 }
 
+// attacks.md 19: somebody makes an account with the victim's address and waits for them to sign in.
+TEST(SignInAttacks, AttackPreHijack_AnUnconfirmedAddressLeadsToNoAccount) {
+  World w;
+  App app(w);
+  Browser victim(w);
+  const std::string handle = "squatter." + Url::parse(w.options.pds)->host;
+  const json::Object input{
+      {"handle", handle}, {"email", "victim@example.com"}, {"password", "the attacker knows"}};
+  const Page made =
+      w.send(web::Request::make("POST", w.options.pds + "/xrpc/com.atproto.server.createAccount",
+                                json::Value(input).dump(), {{"content-type", "application/json"}}));
+  ASSERT_EQ(made.status, 200) << made.body;
+
+  auto login = app.start();
+  Page page = victim.follow(
+      victim.submit(victim.get(app.authorize_url(login)), "/auth/email", {{"email", "victim@example.com"}}));
+  page = victim.follow_all(victim.submit(page, "/auth/verify", {{"code", w.code("victim@example.com")}}));
+  EXPECT_EQ(page.parameter("error"), "access_denied") << page.url << page.body;
+  EXPECT_EQ(page.parameter("code"), "");
+
+  // Who names the account and can read its mail confirms the address with it.
+  login = app.start({{"login_hint", handle}});
+  page = victim.follow(victim.submit(victim.get(app.authorize_url(login)), "/auth/send"));
+  page = victim.follow_all(victim.submit(page, "/auth/verify", {{"code", w.code("victim@example.com")}}));
+  page = victim.submit(page, "/auth/consent", {{"action", "approve"}});
+  EXPECT_EQ(app.redeem(login, page).did, made.text("did"));
+  EXPECT_TRUE(w.account("victim@example.com")->email_confirmed_at.has_value());
+  EXPECT_EQ(sign_in(app, victim, "victim@example.com").did, made.text("did"));
+}
+
 }  // namespace
 }  // namespace latchkey::dev::world
