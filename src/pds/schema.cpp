@@ -73,7 +73,7 @@ CREATE TABLE refresh_token (
   next_id TEXT,
   app_password TEXT
 ) WITHOUT ROWID;
-CREATE INDEX refresh_token_account ON refresh_token (account_id);
+CREATE INDEX refresh_token_account ON refresh_token (account_id, expires_at);
 )sql"}};
 
 }  // namespace

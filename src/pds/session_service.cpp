@@ -162,26 +162,27 @@ Task<SessionTokens> SessionService::begin(Account account) {
                           .refresh_jwt = refresh_jwt(account.did, id, now)};
 }
 
-Task<Result<SessionTokens, Fault>> SessionService::refresh(RefreshClaims claims) {
+Task<Result<RefreshedSession, Fault>> SessionService::refresh(RefreshClaims claims) {
   const Time now = shared_.clock.now();
   const std::string proposed = shared_.rng.token();
   struct Rotated {
     RefreshToken next;
     Account account;
   };
-  const auto rotated = co_await shared_.db.write([&](store::Tx& tx) -> Result<Rotated, Fault> {
-    const auto account = accounts::by_did(tx, claims.did);
+  auto rotated = co_await shared_.db.write([&](store::Tx& tx) -> Result<Rotated, Fault> {
+    auto account = accounts::by_did(tx, claims.did);
     if (!account) return refuse(Error::AccountNotFound, "Account not found");
     if (account->taken_down()) return refuse(Error::AccountTakedown, "Account has been taken down");
     auto next =
         sessions::rotate(tx, claims.token_id, proposed, now, now + k_refresh_grace, now + k_refresh_lifetime);
     if (!next || next->account_id != account->id)
       return refuse(Error::ExpiredToken, "Token has been revoked");
-    return Rotated{*next, *account};
+    return Rotated{*std::move(next), *std::move(account)};
   });
-  if (!rotated) co_return fail(rotated.error());
-  co_return SessionTokens{.access_jwt = access_jwt(claims.did, scope_for(rotated->account), now),
-                          .refresh_jwt = refresh_jwt(claims.did, rotated->next.id, now)};
+  if (!rotated) co_return fail(std::move(rotated).error());
+  SessionTokens tokens{.access_jwt = access_jwt(claims.did, scope_for(rotated->account), now),
+                       .refresh_jwt = refresh_jwt(claims.did, rotated->next.id, now)};
+  co_return RefreshedSession{.tokens = std::move(tokens), .account = std::move(rotated->account)};
 }
 
 Task<void> SessionService::end(RefreshClaims claims) {

@@ -30,6 +30,11 @@ struct SessionTokens {
   std::string refresh_jwt;
 };
 
+struct RefreshedSession {
+  SessionTokens tokens;
+  Account account;
+};
+
 struct AccessClaims {
   Did did;
   SessionScope scope;
@@ -52,7 +57,7 @@ class SessionService {
 
   Task<SessionTokens> begin(Account account);
   /// Errors: ExpiredToken (revoked, or replaced and past its grace).
-  Task<Result<SessionTokens, xrpc::Fault>> refresh(RefreshClaims claims);
+  Task<Result<RefreshedSession, xrpc::Fault>> refresh(RefreshClaims claims);
   Task<void> end(RefreshClaims claims);
 
   // Pure checks of a token. Errors: InvalidToken, ExpiredToken.
