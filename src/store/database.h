@@ -360,9 +360,11 @@ struct SqliteOptions {
   std::size_t max_queue = 10'000;  // writes waiting; more are refused with Overloaded
   std::size_t max_group = 256;     // writes per commit
   std::chrono::milliseconds busy_timeout{5'000};
-  int cache_kib = 16 * 1024;             // page cache of the writer
-  int reader_cache_kib = 2 * 1024;       // page cache of each reading thread
-  std::int64_t mmap_bytes = 256 << 20;   // how much of the file readers map; 0 = none
+  int cache_kib = 16 * 1024;        // page cache of the writer
+  int reader_cache_kib = 2 * 1024;  // page cache of each reading thread
+  // How much of the file readers map. None: after every commit of anybody the next read of each thread would
+  // unmap and map the file again, which costs more than reading the few pages it needs.
+  std::int64_t mmap_bytes = 0;
   std::int64_t checkpoint_pages = 1000;  // WAL pages after which a passive checkpoint starts
   std::int64_t truncate_pages = 16'000;  // WAL pages after which writers wait until the WAL was emptied
 };
