@@ -1,6 +1,7 @@
 // latchkey: reads the configuration, builds the parts, starts the listeners. Nothing else.
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -62,6 +63,16 @@ class DataDir {
   std::string path_;
   bool ours_;
 };
+
+// glibc gives memory back to the kernel early, and a server asks for it again with the next request: an
+// export or a burst of writes paid for fresh pages each time. What is kept stays far below what caches may
+// take.
+void keep_freed_memory() {
+  constexpr int k_keep = 32 << 20;
+  ::mallopt(M_MMAP_THRESHOLD, k_keep);
+  ::mallopt(M_TRIM_THRESHOLD, k_keep);
+  ::mallopt(M_TOP_PAD, 1 << 20);
+}
 
 struct DevArguments {
   std::uint16_t port = 2583;
@@ -255,6 +266,7 @@ int main(int argc, char** argv) {
   const sigset_t signals = latchkey::app::end_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  latchkey::app::keep_freed_memory();
   try {
     return latchkey::app::run_command(argc, argv);
   } catch (const std::exception& e) {
