@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <algorithm>
 #include <cstring>
@@ -17,7 +18,8 @@ namespace fs = std::filesystem;
 
 struct Options {
   std::string server, filter;
-  std::size_t scale = 1;  // times as many requests
+  std::size_t scale = 1;   // times as many requests
+  std::size_t rounds = 3;  // of each case; the cheapest is printed
 };
 
 class TemporaryFolder {
@@ -42,6 +44,31 @@ class TemporaryFolder {
  private:
   std::string path_;
 };
+
+// How fast the machine is right now: a neighbour on the same processor makes every figure larger. The budget
+// was set where one ES256 verification takes 82 µs.
+void print_speed() {
+  OsRng rng;
+  const auto key = crypto::PrivateKey::generate(crypto::Curve::p256, rng);
+  const auto pub = key.public_key();
+  const Bytes message(200, 'x');
+  const auto signature = key.sign(message);
+  const auto thread_us = [] {
+    timespec t{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return static_cast<double>(t.tv_sec) * 1e6 + static_cast<double>(t.tv_nsec) / 1e3;
+  };
+  std::vector<double> took;
+  for (int i = 0; i < 1000; ++i) {
+    const double before = thread_us();
+    if (!pub.verify(message, signature, crypto::HighS::accept))
+      throw std::runtime_error("a signature does not verify");
+    took.push_back(thread_us() - before);
+  }
+  std::ranges::sort(took);
+  fmt::print("ES256 verification here and now: {:.0f} µs of CPU; the budget assumes 82.\n",
+             took[took.size() / 2]);
+}
 
 // The columns of DESIGN's budget; empty where it sets none.
 void print_head() {
@@ -89,12 +116,23 @@ class Cases {
 
  private:
   bool wanted(std::string_view name) const { return name.find(options_.filter) != std::string_view::npos; }
+  // The cheapest of some rounds: what disturbs a round only ever adds to it.
+  template <class F>
+  Figures best(F round) {
+    Figures found = round();
+    for (std::size_t i = 1; i < options_.rounds; ++i)
+      if (Figures next = round(); next.cpu_us() < found.cpu_us()) found = std::move(next);
+    return found;
+  }
+  Figures best(const Load& load, const Script& script) {
+    return best([&] { return driver_.run(load, script); });
+  }
   // 8 connections; the same request again and again.
   void repeat(const std::string& name, std::optional<double> budget, std::size_t each,
               const std::string& request) {
     const auto script = [&](std::size_t, std::size_t, const Answer*) { return request; };
     driver_.run({.each = std::max<std::size_t>(1, each / 20)}, script);  // warm
-    print_row(name, driver_.run({.each = each * options_.scale}, script), budget);
+    print_row(name, best({.each = each * options_.scale}, script), budget);
   }
   std::string get(const std::string& target, const std::string& headers = {}) const {
     return request_text("GET", host_, target, headers);
@@ -134,9 +172,9 @@ class Cases {
   }
 
   void reading() {
-    if (wanted("_health")) repeat("_health", 8, 4000, get("/xrpc/_health"));
+    if (wanted("_health")) repeat("_health", 8, 2000, get("/xrpc/_health"));
     if (wanted("resolveHandle"))
-      repeat("resolveHandle (local)", 12, 3000,
+      repeat("resolveHandle (local)", 12, 1500,
              get("/xrpc/com.atproto.identity.resolveHandle?handle=" + small().handle));
     if (wanted("getRecord") || wanted("listRecords")) {
       const auto list =
@@ -147,26 +185,30 @@ class Cases {
         throw std::runtime_error("listRecords gives no records");
       const auto uri = string_of(records->array()->front(), "uri");
       if (wanted("getRecord"))
-        repeat("getRecord", 20, 3000,
+        repeat("getRecord", 20, 1500,
                get("/xrpc/com.atproto.repo.getRecord?repo=" + small().did +
                    "&collection=app.bsky.feed.post&rkey=" + uri.substr(uri.rfind('/') + 1)));
-      if (wanted("listRecords")) repeat("listRecords (50)", 100, 1000, get(list + "&limit=50"));
+      if (wanted("listRecords")) repeat("listRecords (50)", 100, 400, get(list + "&limit=50"));
     }
     if (wanted("getRepo"))
-      repeat("getRepo, 2,000 records", 1000, 40, get("/xrpc/com.atproto.sync.getRepo?did=" + large().did));
+      repeat("getRepo, 2,000 records", 1000, 15, get("/xrpc/com.atproto.sync.getRepo?did=" + large().did));
   }
 
   void sessions() {
     if (wanted("getSession (Bearer)"))
-      repeat("getSession (Bearer)", 15, 3000,
+      repeat("getSession (Bearer)", 15, 1500,
              get("/xrpc/com.atproto.server.getSession", bearer(small().access_jwt)));
     if (wanted("refreshSession")) {
       auto& accounts = crowd();
-      const auto figures = driver_.run(
-          {.each = 150 * options_.scale}, [&](std::size_t c, std::size_t, const Answer* previous) {
-            if (previous) accounts[c].refresh_jwt = string_of(expect_json(*previous), "refreshJwt");
-            return post("/xrpc/com.atproto.server.refreshSession", bearer(accounts[c].refresh_jwt));
-          });
+      const auto figures =
+          best({.each = 60 * options_.scale,
+                .seen =
+                    [&](std::size_t c, std::size_t, const Answer& answer) {
+                      accounts[c].refresh_jwt = string_of(expect_json(answer), "refreshJwt");
+                    }},
+               [&](std::size_t c, std::size_t, const Answer*) {
+                 return post("/xrpc/com.atproto.server.refreshSession", bearer(accounts[c].refresh_jwt));
+               });
       crowd_.clear();  // their tokens are used up
       print_row("refreshSession", figures, 80);
     }
@@ -181,8 +223,8 @@ class Cases {
         return post(create, std::string(k_json_type) + bearer(account.access_jwt), post_body(account, i));
       };
       driver_.run({.each = 20}, script);
-      print_row("createRecord, many accounts, 8 connections",
-                driver_.run({.each = 500 * options_.scale}, script), 130);
+      print_row("createRecord, many accounts, 8 connections", best({.each = 200 * options_.scale}, script),
+                130);
     }
     if (wanted("createRecord, one account")) {
       const auto& account = large();
@@ -191,9 +233,9 @@ class Cases {
       };
       driver_.run({.each = 10}, script);
       print_row("createRecord, one account of 2,000 records, 8 c.",
-                driver_.run({.each = 250 * options_.scale}, script), 150);
+                best({.each = 100 * options_.scale}, script), 150);
       print_row("createRecord, one account of 2,000 records, 1 c.",
-                driver_.run({.connections = 1, .each = 500 * options_.scale}, script), 150);
+                best({.connections = 1, .each = 200 * options_.scale}, script), 150);
     }
     if (wanted("applyWrites")) {
       auto& accounts = crowd();
@@ -208,32 +250,32 @@ class Cases {
             "/xrpc/com.atproto.repo.applyWrites", std::string(k_json_type) + bearer(accounts[c].access_jwt),
             json::Value(json::Object{{"repo", accounts[c].did}, {"writes", writes}}).dump()));
       print_row("applyWrites, 50 creates",
-                driver_.run({.each = 30 * options_.scale},
-                            [&](std::size_t c, std::size_t, const Answer*) { return requests[c]; }),
+                best({.each = 10 * options_.scale},
+                     [&](std::size_t c, std::size_t, const Answer*) { return requests[c]; }),
                 1000);
     }
   }
 
-  // Requests made before the clock starts: proofs are the client's cost. In rounds, because a nonce ages.
+  // Requests made before the clock starts: proofs are the client's cost. A nonce ages, so each round asks
+  // anew.
   Figures prepared(
-      const Load& load, std::size_t rounds,
+      Load load,
       const std::function<std::string(std::size_t c, std::size_t i, const std::string& nonce)>& make) {
-    Figures sum;
-    for (std::size_t round = 0; round < rounds; ++round) {
+    load.each *= options_.scale;
+    return best([&] {
       const auto nonce = app_.nonce(driver_.connection(0));
       std::vector<std::vector<std::string>> requests(load.connections);
       for (std::size_t c = 0; c < load.connections; ++c)
         for (std::size_t i = 0; i < load.each; ++i) requests[c].push_back(make(c, i, nonce));
-      sum += driver_.run(load, [&](std::size_t c, std::size_t i, const Answer*) { return requests[c][i]; });
-    }
-    return sum;
+      return driver_.run(load, [&](std::size_t c, std::size_t i, const Answer*) { return requests[c][i]; });
+    });
   }
 
   void oauth() {
     if (wanted("PAR")) {
       Person person("", rng_);
       print_row("PAR",
-                prepared({.each = 200, .expected_status = 201}, options_.scale,
+                prepared({.each = 100, .expected_status = 201},
                          [&](std::size_t, std::size_t, const std::string& nonce) {
                            return app_.pushed_request(person, nonce);
                          }),
@@ -241,33 +283,29 @@ class Cases {
     }
     if (wanted("refresh grant")) {
       auto& users = people();
-      Figures sum;
-      for (std::size_t round = 0; round < options_.scale; ++round) {
+      const std::size_t each = 60 * options_.scale;
+      const auto figures = best([&] {
         const auto nonce = app_.nonce(driver_.connection(0));
-        const std::size_t each = 100;
         std::vector<std::vector<std::string>> proofs(8);
         for (std::size_t c = 0; c < 8; ++c)
           for (std::size_t i = 0; i < each; ++i)
             proofs[c].push_back(app_.proof(users[c], "POST", "/oauth/token", nonce));
-        sum +=
-            driver_.run({.each = each,
-                         .seen =
-                             [&](std::size_t c, std::size_t, const Answer& answer) {
-                               const auto tokens = expect_json(answer);
-                               users[c].access_token = string_of(tokens, "access_token");
-                               users[c].refresh_token = string_of(tokens, "refresh_token");
-                             }},
-                        [&](std::size_t c, std::size_t i, const Answer*) {
-                          return app_.token_request(proofs[c][i], app_.refresh_form(users[c].refresh_token));
-                        });
-      }
-      print_row("refresh grant with DPoP", sum, 170);
+        const auto keep = [&](std::size_t c, std::size_t, const Answer& answer) {
+          const auto tokens = expect_json(answer);
+          users[c].access_token = string_of(tokens, "access_token");
+          users[c].refresh_token = string_of(tokens, "refresh_token");
+        };
+        return driver_.run({.each = each, .seen = keep}, [&](std::size_t c, std::size_t i, const Answer*) {
+          return app_.token_request(proofs[c][i], app_.refresh_form(users[c].refresh_token));
+        });
+      });
+      print_row("refresh grant with DPoP", figures, 170);
     }
     if (wanted("getSession with DPoP")) {
       const std::string path = "/xrpc/com.atproto.server.getSession";
       auto& users = people();
       print_row("getSession with DPoP",
-                prepared({.each = 250}, options_.scale,
+                prepared({.each = 100},
                          [&](std::size_t c, std::size_t, const std::string& nonce) {
                            return get(path, app_.resource_headers(users[c], "GET", path, nonce));
                          }),
@@ -278,7 +316,7 @@ class Cases {
       auto& users = people();
       print_row(
           "createRecord with DPoP",
-          prepared({.each = 250}, options_.scale,
+          prepared({.each = 100},
                    [&](std::size_t c, std::size_t i, const std::string& nonce) {
                      const auto& user = users[c];
                      return post(
@@ -291,16 +329,19 @@ class Cases {
       print_login("login by e-mail code, known account", app_.sign_in(driver_, people()), 1200);
   }
 
-  void print_login(const std::string& name, const std::vector<App::Step>& steps,
-                   std::optional<double> budget) {
+  static Figures sum(const std::vector<App::Step>& steps) {
     Figures whole;
     for (const auto& step : steps) {
-      print_row("  " + step.name, step.figures);
       whole.server_cpu += step.figures.server_cpu;
       whole.wall += step.figures.wall;
-      whole.requests = step.figures.requests;
+      whole.requests = step.figures.requests;  // logins
     }
-    print_row(name, whole, budget);
+    return whole;
+  }
+  void print_login(const std::string& name, const std::vector<App::Step>& steps,
+                   std::optional<double> budget) {
+    for (const auto& step : steps) print_row("  " + step.name, step.figures);
+    print_row(name, sum(steps), budget);
   }
 
   Options options_;
@@ -371,9 +412,10 @@ void footprint(const Options& options) {
 
 int usage() {
   fmt::print(stderr,
-             "usage: latchkey_load --server <latchkey binary> [--scale <n>] [filter]\n"
+             "usage: latchkey_load --server <latchkey binary> [--scale <n>] [--rounds <n>] [filter]\n"
              "  filter: only cases whose name contains it\n"
-             "  --scale: n times as many requests\n");
+             "  --scale: n times as many requests\n"
+             "  --rounds: the cheapest of n (3) is printed\n");
   return 2;
 }
 
@@ -385,6 +427,8 @@ int run(int argc, char** argv) {
       options.server = argv[++i];
     else if (word == "--scale" && i + 1 < argc)
       options.scale = std::max(1, std::atoi(argv[++i]));
+    else if (word == "--rounds" && i + 1 < argc)
+      options.rounds = std::max(1, std::atoi(argv[++i]));
     else if (!word.starts_with("--") && options.filter.empty())
       options.filter = word;
     else
@@ -393,8 +437,10 @@ int run(int argc, char** argv) {
   if (options.server.empty()) return usage();
   ::signal(SIGPIPE, SIG_IGN);
   try {
+    print_speed();
     Cases(options).run();
     footprint(options);
+    print_speed();
   } catch (const std::exception& e) {
     fmt::print(stderr, "latchkey_load: {}\n", e.what());
     return 1;
