@@ -14,7 +14,7 @@ import tempfile
 
 # folder -> folders whose headers it may include (its own always). A folder stands for its sub-folders.
 PURE_ATPROTO = {"atproto/syntax", "atproto/cid", "atproto/cbor", "atproto/car", "atproto/mst", "atproto/repo", "atproto/plc"}
-ATPROTO = PURE_ATPROTO | {"atproto/identity", "atproto/xrpc"}
+ATPROTO = PURE_ATPROTO | {"atproto/identity", "atproto/lexicon", "atproto/xrpc"}
 PURE_OAUTH = {"oauth/jose", "oauth/dpop", "oauth/pkce", "oauth/scopes"}
 LOW = {"base", "crypto"}
 SERVICES = {"store", "web", "mail"}
@@ -33,13 +33,14 @@ LAYERS = {
     "atproto/repo": LOW | {"atproto/syntax", "atproto/cid", "atproto/cbor", "atproto/car", "atproto/mst"},
     "atproto/plc": LOW | {"atproto/syntax", "atproto/cid", "atproto/cbor"},
     "atproto/identity": LOW | {"atproto/syntax"},
+    "atproto/lexicon": LOW | {"atproto/syntax", "atproto/cid", "atproto/cbor", "atproto/repo", "atproto/identity"},
     "atproto/xrpc": LOW | {"atproto/syntax"},
     "oauth/jose": LOW,
     "oauth/dpop": LOW | {"oauth/jose"},
     "oauth/pkce": LOW,
     "oauth/scopes": LOW | {"atproto/syntax"},
     "oauth/client": LOW | PURE_OAUTH | {"atproto/identity", "atproto/syntax", "store", "web"},
-    "oauth/server": LOW | PURE_OAUTH | {"atproto/syntax", "store", "web"},
+    "oauth/server": LOW | PURE_OAUTH | {"atproto/syntax", "atproto/cid", "atproto/lexicon", "store", "web"},
     "auth": LOW | SERVICES | PURE_OAUTH | {"oauth/client", "oauth/server", "atproto/identity", "atproto/syntax"},
     "pds": LOW | SERVICES | ATPROTO | PURE_OAUTH | {"oauth/server"},
     "signin": LOW | SERVICES | ATPROTO | PURE_OAUTH | {"oauth/server", "auth", "pds", "ui"},
