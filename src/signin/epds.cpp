@@ -81,12 +81,14 @@ struct Epds::Impl {
              .resolver = parts.resolver}),
         otp(parts.db, parts.clock, parts.rng, derive(options.session_secret, "latchkey auth e-mail codes"),
             options.email_limits),
-        sign_in({.origin = options.auth_origin,
-                 .service_host = Url::parse(options.pds.public_url)->authority(),
-                 .service_name = options.service_name,
-                 .secret = derive(options.session_secret, "latchkey signin flows"),
+        pages(
+            {.origin = options.auth_origin, .service_host = Url::parse(options.pds.public_url)->authority()},
+            templates),
+        codes({.service_name = options.service_name, .service_host = pages.service_host()}, parts.db, otp,
+              parts.mailer, templates),
+        sign_in({.secret = derive(options.session_secret, "latchkey signin flows"),
                  .may_sign_up = options.may_sign_up},
-                parts.db, oauth, pds.accounts(), otp, parts.mailer, templates, parts.clock, parts.rng) {}
+                parts.db, oauth, pds.accounts(), otp, codes, pages, parts.clock, parts.rng) {}
 
   std::string public_url, auth_origin;
   web::StaticFiles static_files;
@@ -96,6 +98,8 @@ struct Epds::Impl {
   pds::HttpPlcClient plc;
   pds::Pds pds;
   auth::EmailOtp otp;
+  Pages pages;
+  CodeMail codes;
   SignIn sign_in;
 };
 
@@ -116,7 +120,7 @@ Task<void> Epds::clean() {
   co_await impl_->pds.accounts().resume_unfinished(pds::Unfinished::abandoned);
 }
 
-Task<void> Epds::settled() { return impl_->sign_in.settled(); }
+Task<void> Epds::settled() { return impl_->codes.settled(); }
 
 web::Router Epds::router() {
   Impl& it = *impl_;
@@ -133,7 +137,7 @@ web::Router Epds::router() {
   it.sign_in.add_routes(auth);
   auth.get("/static/{file*}", it.static_files.handler());
   auth.get("/health", [](web::Request) { return health("auth"); });
-  auth.fallback([&it](web::Request r) { return web::ready(it.sign_in.not_found(r)); });
+  auth.fallback([&it](web::Request r) { return web::ready(it.pages.not_found(r)); });
   pds.get("/health", [](web::Request) { return health("epds"); });
   pds.host(Url::parse(it.auth_origin)->authority(), std::move(auth));
   return pds;

@@ -17,37 +17,27 @@
 // value.
 
 #include "auth/plugins/email_otp/email_otp.h"
-#include "base/task_group.h"
-#include "mail/sender.h"
 #include "oauth/server/server.h"
 #include "pds/account_service.h"
+#include "signin/code_mail.h"
 #include "signin/flows.h"
-#include "web/router.h"
-#include "web/template.h"
+#include "signin/pages.h"
 
 namespace latchkey::signin {
 
 struct Options {
-  std::string origin;        // where the pages live: https://auth.pds.example
-  std::string service_host;  // pds.example, for people
-  std::string service_name;  // in mails: "Latchkey" or what the operator calls it
-  Secret<Bytes> secret;      // 32 bytes or more
+  Secret<Bytes> secret;  // 32 bytes or more
   bool may_sign_up = true;
 };
 
 class SignIn {
  public:
   SignIn(Options options, store::Database& db, oauth::Server& oauth, pds::AccountService& accounts,
-         auth::EmailOtp& otp, mail::Sender& mailer, const web::Templates& templates, const Clock& clock,
-         Rng& rng);
+         auth::EmailOtp& otp, CodeMail& codes, const Pages& pages, const Clock& clock, Rng& rng);
 
   void add_routes(web::Router& router);
-  /// What the authorization host answers where there is no page.
-  web::Response not_found(const web::Request& request) const;
   /// Deletes what is over. Run it now and then.
   Task<void> clean();
-  /// Resumes when every mail that was asked for was handed over or given up. Await it before the mailer goes.
-  Task<void> settled() { return mails_.idle(); }
 
  private:
   struct Step {  // a flow whose browser, request and CSRF token were checked
@@ -57,10 +47,6 @@ class SignIn {
     bool proven;  // this browser also holds the session cookie set when the code was right
   };
   enum class Csrf { required, not_needed };
-
-  /// What surrounds every page: its headers, also on redirects and errors, and a page for what went wrong.
-  using Page = Task<web::Response> (SignIn::*)(web::Request);
-  Task<web::Response> guarded(Page page, web::Request request);
 
   Task<web::Response> authorize(web::Request request);
   Task<web::Response> step(web::Request request);
@@ -80,7 +66,6 @@ class SignIn {
   /// What a hint in the request says about who signs in.
   Task<Flow> first_state(oauth::OpenRequest open, std::string browser, std::optional<std::string> url_hint);
   Task<void> send_code(Step step, std::string ip);
-  Task<void> mail_code(mail::EmailAddress to, std::string code, std::string app_name);
   Task<std::optional<pds::Account>> account_of(std::string email);
   /// The account of an address that was proven and has none yet.
   Task<Result<pds::Account, xrpc::Fault>> make_account(std::string email);
@@ -88,14 +73,8 @@ class SignIn {
   web::Response leave(Result<web::Response, oauth::Fault> outcome, std::string flow_id,
                       const web::Request& request) const;
 
-  web::Response show_step(const Step& step, const web::Request& request, std::string error = {},
-                          std::string notice = {}, std::string typed = {}) const;
-  web::Response page(const std::string& name, json::Object view, const web::Request& request,
-                     int status = 200, std::vector<std::string> form_action = {}) const;
-  web::Response error_page(int status, std::string heading, std::string message,
-                           const web::Request& request) const;
-  web::Response fault_page(const oauth::Fault& fault, const web::Request& request) const;
-  json::Object app_view(const oauth::Client& client) const;
+  web::Response show_step(const Step& step, std::string error = {}, std::string notice = {},
+                          std::string typed = {}) const;
   std::string csrf_token(std::string_view cookie, std::string_view flow_id) const;
   std::string link(std::string_view path, std::string_view flow_id) const;
   void set_flow_cookie(web::Response& response, std::string_view value) const;
@@ -103,17 +82,15 @@ class SignIn {
   bool holds_session(const web::Request& request, const Flow& flow) const;
 
   Options options_;
-  bool https_;
-  std::string host_, flow_cookie_;
+  std::string flow_cookie_;
   store::Database& db_;
   oauth::Server& oauth_;
   pds::AccountService& accounts_;
   auth::EmailOtp& otp_;
-  mail::Sender& mailer_;
-  const web::Templates& templates_;
+  CodeMail& codes_;
+  const Pages& pages_;
   const Clock& clock_;
   Rng& rng_;
-  TaskGroup mails_;
 };
 
 }  // namespace latchkey::signin

@@ -1,0 +1,140 @@
+#include "signin/pages.h"
+
+#include "base/log.h"
+
+namespace latchkey::signin {
+namespace {
+
+constexpr std::size_t k_max_name = 80;  // characters
+
+// Unicode's controls, and what turns or hides text: a name must not look like something else, and in a mail
+// it must not begin a line.
+bool is_odd(char32_t c) {
+  return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0xad || c == 0x61c || c == 0x180e ||
+         (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) ||
+         c == 0xfeff || (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe0fff);
+}
+
+}  // namespace
+
+std::string plain_name(std::string_view utf8) {
+  std::string out;
+  std::size_t characters = 0;
+  bool space = false;
+  for (std::size_t at = 0; at < utf8.size() && characters < k_max_name;) {
+    const auto lead = static_cast<unsigned char>(utf8[at]);
+    const std::size_t n = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    char32_t c = n == 1 ? lead : lead & (0xff >> (n + 1));
+    for (std::size_t i = 1; i < n && at + i < utf8.size(); ++i)
+      c = c << 6 | (static_cast<unsigned char>(utf8[at + i]) & 0x3f);
+    if (c == ' ' || c == 0xa0 || is_odd(c)) {
+      space = true;
+    } else {
+      if (space && !out.empty()) out += ' ', ++characters;
+      space = false;
+      if (characters < k_max_name) out += utf8.substr(at, n);
+      ++characters;
+    }
+    at += n;
+  }
+  return out;
+}
+
+Pages::Pages(Options options, const web::Templates& templates)
+    : options_(std::move(options)),
+      https_(options_.origin.starts_with("https://")),
+      host_(Url::parse(options_.origin).value().host),
+      templates_(templates) {}
+
+void Pages::add(web::Router& router, const char* method, const char* path, web::Handler handler) const {
+  router.add(method, path,
+             [this, handler = std::move(handler)](web::Request r) { return guarded(handler, std::move(r)); });
+}
+
+void Pages::refuse_others(web::Router& router, const char* path, const char* allow) const {
+  router.add("*", path, [this, allow](web::Request r) {
+    auto response =
+        error_page(405, "That is not how this page works", "Go back to the app and start again.", r);
+    response.header("allow", allow);
+    return web::ready(std::move(response));
+  });
+}
+
+void Pages::get(web::Router& router, const char* path, web::Handler handler) const {
+  add(router, "GET", path, std::move(handler));
+  refuse_others(router, path, "GET, HEAD");
+}
+
+void Pages::post(web::Router& router, const char* path, web::Handler handler) const {
+  add(router, "POST", path, std::move(handler));
+  refuse_others(router, path, "POST");
+}
+
+void Pages::get_and_post(web::Router& router, const char* path, web::Handler get, web::Handler post) const {
+  add(router, "GET", path, std::move(get));
+  add(router, "POST", path, std::move(post));
+  refuse_others(router, path, "GET, HEAD, POST");
+}
+
+Task<web::Response> Pages::guarded(web::Handler handler, web::Request request) const {
+  // Everybody with an account has a name below the service's: what answers there must not look like us.
+  if (request.hostname() != host_ && request.hostname().ends_with("." + host_)) co_return not_found(request);
+  // Opening binds the request to a browser and prompt=none ends it. A link preview that only looks must do
+  // neither.
+  if (request.method == "HEAD") co_return web::html_page({}, {.https = https_});
+  web::Response response;
+  int failed = 0;
+  try {
+    response = co_await handler(request);
+  } catch (const Overloaded&) {
+    failed = 503;
+  } catch (const std::exception& e) {
+    failed = 500;
+    log::error("sign-in failed", {{"request_id", request.id}, {"path", request.path}, {"detail", e.what()}});
+  }
+  if (failed) co_return error_page(failed, "Something went wrong", "Please try again in a moment.", request);
+  if (!response.headers.has("content-security-policy")) {
+    const std::string referrer(response.headers.get("referrer-policy"));
+    web::add_page_headers(response, {.https = https_});
+    if (!referrer.empty()) response.header("referrer-policy", referrer);
+  }
+  co_return response;
+}
+
+web::Response Pages::not_found(const web::Request& request) const {
+  return error_page(404, "There is no such page", "Go back to the app and start again.", request);
+}
+
+web::Response Pages::page(const std::string& name, json::Object view, int status,
+                          std::vector<std::string> form_action) const {
+  view.set("lang", "en");
+  view.set("service_host", options_.service_host);
+  return web::html_page(templates_.render(name, view),
+                        {.status = status, .form_action = std::move(form_action), .https = https_});
+}
+
+web::Response Pages::error_page(int status, std::string heading, std::string message,
+                                const web::Request& request) const {
+  return page("error",
+              {{"title", heading}, {"heading", heading}, {"message", message}, {"request_id", request.id}},
+              status);
+}
+
+web::Response Pages::fault_page(const oauth::Fault& fault, const web::Request& request) const {
+  const int status = oauth::wire(fault.code).status;
+  return error_page(status, status >= 500 ? "Something went wrong" : "This sign-in cannot go on",
+                    fault.description, request);
+}
+
+json::Object Pages::app_view(const oauth::Client& client) {
+  const std::string host = client.id.host();
+  std::string name = plain_name(client.client_name);
+  if (name.empty())
+    name = client.id.kind() == oauth::ClientId::Kind::loopback ? "an app on this computer" : host;
+  std::string initial = "A";
+  if (const char c = name[0]; (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
+    initial = std::string(1, c & ~0x20);
+  return {{"app_name", name}, {"app_host", host}, {"app_initial", initial}};
+}
+
+}  // namespace latchkey::signin

@@ -1,0 +1,57 @@
+#pragma once
+// What every page for people shares: its headers, also on redirects and errors, the pages for what went
+// wrong, and how an app is named.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "oauth/server/clients.h"
+#include "oauth/server/error.h"
+#include "web/router.h"
+#include "web/template.h"
+
+namespace latchkey::signin {
+
+/// One line of at most 80 characters of what a client calls itself; "" when nothing visible is left.
+std::string plain_name(std::string_view utf8);
+
+class Pages {
+ public:
+  struct Options {
+    std::string origin;        // where the pages live: https://auth.pds.example
+    std::string service_host;  // pds.example, for people
+  };
+  Pages(Options options, const web::Templates& templates);
+
+  /// A route whose every answer is a page or leads to one, and a page for the methods it does not have. A
+  /// handler's exception becomes a page; HEAD runs no handler.
+  void get(web::Router& router, const char* path, web::Handler handler) const;
+  void post(web::Router& router, const char* path, web::Handler handler) const;
+  void get_and_post(web::Router& router, const char* path, web::Handler get, web::Handler post) const;
+
+  web::Response page(const std::string& name, json::Object view, int status = 200,
+                     std::vector<std::string> form_action = {}) const;
+  web::Response error_page(int status, std::string heading, std::string message,
+                           const web::Request& request) const;
+  web::Response fault_page(const oauth::Fault& fault, const web::Request& request) const;
+  web::Response not_found(const web::Request& request) const;
+  /// app_name, app_host and app_initial for templates.
+  static json::Object app_view(const oauth::Client& client);
+
+  const std::string& origin() const { return options_.origin; }
+  const std::string& service_host() const { return options_.service_host; }
+  bool https() const { return https_; }
+
+ private:
+  Task<web::Response> guarded(web::Handler handler, web::Request request) const;
+  void add(web::Router& router, const char* method, const char* path, web::Handler handler) const;
+  void refuse_others(web::Router& router, const char* path, const char* allow) const;
+
+  Options options_;
+  bool https_;
+  std::string host_;
+  const web::Templates& templates_;
+};
+
+}  // namespace latchkey::signin
