@@ -10,9 +10,6 @@
 
 namespace latchkey::lexicon {
 
-/// The record and its proof: commit, the path through the tree, the record itself (at most 1 MB).
-inline constexpr std::size_t k_max_proof_bytes = 2 << 20;
-
 struct NetworkOptions {
   std::chrono::milliseconds timeout{5000};  // of the PDS's answer
 };

@@ -48,10 +48,26 @@ Bytes proof_car(const Cid& commit, BytesView commit_block, const mst::Tree& tree
   return out;
 }
 
-Result<Verified, VerifyError> verify_car(BytesView car, const Did& did, const crypto::PublicKey& key,
-                                         Records records) {
-  const auto bad = [](std::string why) { return fail(VerifyError{std::move(why)}); };
-  auto contents = car::read_all(car);  // checks every block against its CID
+namespace {
+
+std::unexpected<VerifyError> bad(std::string why) { return fail(VerifyError{std::move(why)}); }
+
+// The blocks of a CAR with one root, which is a commit of this account.
+struct SignedBlocks {
+  std::vector<std::pair<Cid, Bytes>> blocks;  // every one the content its CID says
+  std::unordered_map<Cid, BytesView> index;   // into `blocks`, whose elements do not move
+  Cid head;
+  Commit commit;
+
+  std::optional<BytesView> find(const Cid& cid) const {
+    const auto found = index.find(cid);
+    return found == index.end() ? std::nullopt : std::optional(found->second);
+  }
+};
+
+Result<SignedBlocks, VerifyError> read_signed(BytesView car, const Did& did, const crypto::PublicKey& key,
+                                              const car::Limits& limits = {}) {
+  auto contents = car::read_all(car, limits);  // checks every block against its CID
   if (!contents) return bad(std::string(contents.error().message()));
   if (contents->roots.size() != 1) return bad("not one root");
   const Cid head = contents->roots.front();
@@ -59,19 +75,40 @@ Result<Verified, VerifyError> verify_car(BytesView car, const Did& did, const cr
   std::unordered_map<Cid, BytesView> index;
   index.reserve(contents->blocks.size());
   for (const auto& [cid, bytes] : contents->blocks) index.emplace(cid, bytes);
-  const auto find = [&](const Cid& cid) -> std::optional<BytesView> {
-    const auto found = index.find(cid);
-    return found == index.end() ? std::nullopt : std::optional(found->second);
-  };
-
-  const auto commit_block = find(head);
-  if (!commit_block) return bad("the commit is missing");
-  auto commit = Commit::decode(*commit_block);
+  const auto commit_block = index.find(head);
+  if (commit_block == index.end()) return bad("the commit is missing");
+  auto commit = Commit::decode(commit_block->second);
   if (!commit) return bad("commit: " + commit.error().message);
   if (commit->did() != did) return bad("the commit belongs to another account");
   if (!commit->verify(key)) return bad("the commit's signature does not match");
+  return SignedBlocks{std::move(contents->blocks), std::move(index), head, *std::move(commit)};
+}
 
-  auto tree = mst::Tree::load(commit->data(), find);
+}  // namespace
+
+Result<Proven, VerifyError> verify_proof_car(BytesView car, const Did& did, const crypto::PublicKey& key,
+                                             std::string_view path) {
+  TRY(auto file, read_signed(car, did, key, {.total = k_max_proof_bytes, .blocks = k_max_proof_blocks}));
+  const auto find = [&](const Cid& cid) { return file.find(cid); };
+  const auto tree = mst::PartialTree::load(file.commit.data(), find);
+  if (!tree) return bad("tree: " + tree.error().detail);
+  const auto cid = tree->get(path);
+  if (!cid) return bad("the path to the record is not complete");
+  std::optional<mst::Block> record;
+  if (*cid) {
+    const auto block = find(**cid);
+    if (!block) return bad("the record is missing");
+    if (!cbor::validate(*block)) return bad("the record is not DAG-CBOR");
+    record = mst::Block{**cid, to_bytes(*block)};
+  }
+  return Proven{std::move(file.commit), std::move(record)};
+}
+
+Result<Verified, VerifyError> verify_car(BytesView car, const Did& did, const crypto::PublicKey& key,
+                                         Records records) {
+  TRY(auto file, read_signed(car, did, key));
+  const auto find = [&](const Cid& cid) { return file.find(cid); };
+  auto tree = mst::Tree::load(file.commit.data(), find);
   if (!tree) return bad("tree: " + tree.error().detail);
   std::string missing;
   tree->walk([&](const mst::Leaf& leaf) {
@@ -80,10 +117,10 @@ Result<Verified, VerifyError> verify_car(BytesView car, const Did& did, const cr
     return missing.empty();
   });
   if (!missing.empty()) return bad("record missing or not DAG-CBOR: " + missing);
-  return Verified{.commit = *std::move(commit),
-                  .head = head,
+  return Verified{.commit = std::move(file.commit),
+                  .head = file.head,
                   .tree = *std::move(tree),
-                  .blocks = std::move(contents->blocks)};
+                  .blocks = std::move(file.blocks)};
 }
 
 }  // namespace latchkey::repo

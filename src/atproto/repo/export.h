@@ -46,6 +46,21 @@ struct VerifyError {
   std::string message;
 };
 
+/// What proof_car proves: the record at the path, or that there is none.
+struct Proven {
+  Commit commit;
+  std::optional<mst::Block> record;
+};
+
+/// A proof is the path of one key, so few blocks and no large ones beside the record.
+inline constexpr std::size_t k_max_proof_bytes = 2 << 20;
+inline constexpr std::size_t k_max_proof_blocks = 512;
+
+/// Reads what com.atproto.sync.getRecord answers: one root, a commit of `did` signed by `key`, and the nodes
+/// from its tree's root to where `path` is or would be. More blocks are allowed and ignored.
+Result<Proven, VerifyError> verify_proof_car(BytesView car, const Did& did, const crypto::PublicKey& key,
+                                             std::string_view path);
+
 struct Verified {
   Commit commit;
   Cid head;

@@ -135,6 +135,110 @@ TEST(ProofCar, ProvesOneRecordOrItsAbsence) {
   }
 }
 
+// What a stranger's getRecord may answer instead of a proof. Attack group 25, "forged proofs".
+class VerifyProof : public ::testing::Test {
+ protected:
+  using Blocks = std::vector<std::pair<Cid, Bytes>>;
+  Bytes proof(const std::string& path) const {
+    const auto found = repository_.store.find(path);
+    return proof_car(
+        repository_.head->commit, repository_.head->block, repository_.head->tree, path,
+        found == repository_.store.end() ? std::nullopt : std::optional<BytesView>(found->second));
+  }
+  static Bytes car_of(const std::vector<Cid>& roots, const Blocks& blocks) {
+    Bytes out;
+    car::Writer writer(out);
+    writer.header(roots);
+    for (const auto& [cid, bytes] : blocks) writer.block(cid, bytes);
+    return out;
+  }
+  Result<Proven, VerifyError> verify(const Bytes& car, const std::string& path) const {
+    return verify_proof_car(car, k_did, repository_.key->public_key(), path);
+  }
+  std::string error(const Bytes& car) const {
+    const auto proven = verify(car, path_);
+    return proven ? "" : proven.error().message;
+  }
+
+  const Repository repository_{300};
+  const std::string path_ = "app.bsky.feed.post/00123";
+  const car::Contents honest_ = *car::read_all(proof(path_));
+};
+
+TEST_F(VerifyProof, GivesTheRecordOrItsAbsence) {
+  const auto there = verify(proof(path_), path_);
+  ASSERT_TRUE(there) << there.error().message;
+  ASSERT_TRUE(there->record);
+  EXPECT_EQ(there->record->bytes, repository_.store.at(path_));
+  EXPECT_EQ(there->record->cid, Cid::of_dag_cbor(repository_.store.at(path_)));
+  EXPECT_EQ(there->commit.data(), repository_.head->data);
+  const auto absent = verify(proof("app.bsky.feed.post/nothing"), "app.bsky.feed.post/nothing");
+  ASSERT_TRUE(absent);
+  EXPECT_FALSE(absent->record);
+}
+
+TEST_F(VerifyProof, AttackAProofOfAnotherPathProvesNothingAboutThisOne) {
+  EXPECT_EQ(error(proof("app.bsky.feed.post/00290")), "the path to the record is not complete");
+}
+
+TEST_F(VerifyProof, AttackEveryBlockOfThePathIsNeeded) {
+  for (std::size_t i = 0; i < honest_.blocks.size(); ++i) {
+    auto holed = honest_.blocks;
+    holed.erase(holed.begin() + static_cast<long>(i));
+    EXPECT_NE(error(car_of(honest_.roots, holed)), "") << "block " << i << " is missing";
+  }
+}
+
+TEST_F(VerifyProof, AttackAnotherKeyOrAccount) {
+  SeededRng rng(9);
+  const auto stranger = crypto::PrivateKey::generate(crypto::Curve::p256, rng).public_key();
+  const auto car = proof(path_);
+  EXPECT_EQ(verify_proof_car(car, k_did, stranger, path_).error().message,
+            "the commit's signature does not match");
+  EXPECT_EQ(verify_proof_car(car, *Did::parse("did:web:example.com"), repository_.key->public_key(), path_)
+                .error()
+                .message,
+            "the commit belongs to another account");
+}
+
+TEST_F(VerifyProof, AttackOneRootAndThatIsTheCommit) {
+  EXPECT_EQ(error(car_of({}, honest_.blocks)), "not one root");
+  EXPECT_EQ(error(car_of({honest_.roots[0], honest_.roots[0]}, honest_.blocks)), "not one root");
+  EXPECT_NE(error(car_of({repository_.head->data}, honest_.blocks)), "");
+}
+
+TEST_F(VerifyProof, AttackARecordSwappedUnderItsCid) {
+  auto swapped = honest_.blocks;
+  for (auto& [cid, bytes] : swapped)
+    if (bytes == repository_.store.at(path_)) bytes = cbor::encode(cbor::Map{{"text", "something else"}});
+  EXPECT_NE(error(car_of(honest_.roots, swapped)), "");
+}
+
+TEST_F(VerifyProof, AttackCarBombsEndAtTheLimits) {
+  const auto with_extra = [&](std::size_t count) {
+    auto more = honest_.blocks;
+    for (std::size_t i = more.size(); i < count; ++i) {
+      const Bytes block = cbor::encode(cbor::Value(static_cast<std::int64_t>(i)));
+      more.emplace_back(Cid::of_dag_cbor(block), block);
+    }
+    return car_of(honest_.roots, more);
+  };
+  EXPECT_EQ(error(with_extra(k_max_proof_blocks)), "");
+  EXPECT_NE(error(with_extra(k_max_proof_blocks + 1)), "");
+
+  const auto of_size = [&](std::size_t size) {
+    const std::size_t before = car_of(honest_.roots, honest_.blocks).size();
+    auto more = honest_.blocks;
+    Bytes block(size - before - 36 - 3);  // the CID and a varint of three bytes
+    more.emplace_back(Cid::of_raw(block), block);
+    const Bytes car = car_of(honest_.roots, more);
+    EXPECT_EQ(car.size(), size);
+    return car;
+  };
+  EXPECT_EQ(error(of_size(k_max_proof_bytes)), "");
+  EXPECT_NE(error(of_size(k_max_proof_bytes + 1)), "");
+}
+
 TEST(VerifyCar, RefusesAnythingThatIsNotTheWholeRepository) {
   const Repository repository(50);
   const auto contents = *car::read_all(repository.car());
