@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "crypto/hash.h"
 #include "oauth/server/schema.h"
+#include "pds/accounts.h"
 #include "pds/schema.h"
 #include "signin/schema.h"
 #include "store/migrate.h"
@@ -43,6 +44,15 @@ class ResourceVerifier final : public pds::OauthVerifier {
   oauth::Server& server_;
 };
 
+// Asked inside of the authorization server's transactions.
+oauth::Standing standing_of(store::Tx& tx, const std::string& did) {
+  const auto parsed = Did::parse(did);
+  const auto account = parsed ? pds::accounts::by_did(tx, *parsed) : std::nullopt;
+  if (!account) return oauth::Standing::missing;
+  if (account->taken_down()) return oauth::Standing::takendown;
+  return account->active() ? oauth::Standing::active : oauth::Standing::deactivated;
+}
+
 Task<web::Response> health(std::string service) {
   co_return web::Response::json(json::Object{{"status", "ok"}, {"service", std::move(service)}});
 }
@@ -65,6 +75,7 @@ struct Epds::Impl {
         oauth({.issuer = options.pds.public_url,
                .authorization_endpoint = options.auth_origin + "/oauth/authorize",
                .secret = options.dpop_secret,
+               .standing = standing_of,
                .local_hosts = options.local_hosts},
               parts.db, parts.fetch, parts.clock, parts.rng),
         verifier(oauth),

@@ -52,6 +52,11 @@ bool is_squatted(const Flow& flow, const pds::Account& account) {
   return !account.email_confirmed_at && !flow.locked_did;
 }
 
+oauth::Approval all_asked(const oauth::OpenRequest& open, std::string did, const web::Request& request) {
+  const auto asked = oauth::ScopeSet::parse(open.request.scope);
+  return {.did = std::move(did), .scope = asked ? *asked : oauth::ScopeSet(), .ip = request.remote_ip};
+}
+
 // For CSP form-action. Browsers apply it to every redirect that answers a form, also to those of the app's
 // own callback to its next page, which may be on another host: so the scheme, and no host.
 std::string redirect_scheme(std::string_view redirect_uri) {
@@ -114,7 +119,7 @@ Task<web::Response> SignIn::authorize(web::Request request) {
     auto response =
         co_await oauth_.refuse(std::move(*open), oauth::Error::login_required, "Sign-in is required");
     if (!response) co_return pages_.fault_page(response.error(), request);
-    co_return std::move(*response);
+    co_return oauth::redirect_response(*response);
   }
 
   const Flow fresh = co_await first_state(*open, hash_text(*cookie), request.query_value("login_hint"));
@@ -315,7 +320,8 @@ Task<web::Response> SignIn::complete(web::Request request) {
   // The app may want the page even where nothing new is asked (OpenID Connect Core §3.1.2.1).
   if (account && at.open.request.prompt != "consent" &&
       co_await oauth_.is_approved(at.open, account->did.str()))
-    co_return leave(co_await oauth_.approve(std::move(at.open), account->did.str()), id, request);
+    co_return leave(co_await oauth_.approve(at.open, all_asked(at.open, account->did.str(), request)), id,
+                    request);
   co_return web::Response::redirect(303, link("/auth/consent", id));
 }
 
@@ -376,7 +382,7 @@ Task<web::Response> SignIn::decide(web::Request request) {
     }
     did = made->did.str();
   }
-  co_return leave(co_await oauth_.approve(std::move(at.open), did), id, request);
+  co_return leave(co_await oauth_.approve(at.open, all_asked(at.open, did, request)), id, request);
 }
 
 Task<Result<pds::Account, xrpc::Fault>> SignIn::make_account(std::string email) {
@@ -392,15 +398,16 @@ Task<Result<pds::Account, xrpc::Fault>> SignIn::make_account(std::string email) 
   co_return made;
 }
 
-web::Response SignIn::leave(Result<web::Response, oauth::Fault> outcome, std::string flow_id,
+web::Response SignIn::leave(Result<oauth::AuthorizationResponse, oauth::Fault> outcome, std::string flow_id,
                             const web::Request& request) const {
   if (!outcome) return pages_.fault_page(outcome.error(), request);
-  web::clear_cookie(*outcome, {.name = session_cookie(flow_id),
+  web::Response response = oauth::redirect_response(*outcome);
+  web::clear_cookie(response, {.name = session_cookie(flow_id),
                                .value = "",
                                .max_age = std::nullopt,
                                .domain = "",
                                .secure = pages_.https()});
-  return std::move(*outcome);
+  return response;
 }
 
 // --- Mail

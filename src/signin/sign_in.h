@@ -70,7 +70,7 @@ class SignIn {
   /// The account of an address that was proven and has none yet.
   Task<Result<pds::Account, xrpc::Fault>> make_account(std::string email);
   /// The redirect to the app, after which this browser needs the session cookie no more.
-  web::Response leave(Result<web::Response, oauth::Fault> outcome, std::string flow_id,
+  web::Response leave(Result<oauth::AuthorizationResponse, oauth::Fault> outcome, std::string flow_id,
                       const web::Request& request) const;
 
   web::Response show_step(const Step& step, std::string error = {}, std::string notice = {},

@@ -10,19 +10,17 @@ Fault gone() {
           "This sign-in request is unknown or has expired. Go back to the app and start again."};
 }
 
-// 303 and not 302: after a form post the browser must turn it into a GET (RFC 9700 §4.12). With `iss` against
-// mix-up (RFC 9207 §2).
-web::Response redirect(const AuthorizationRequest& request, FormFields parameters) {
-  const std::string encoded = encode_form(parameters);
-  std::string target = request.redirect_uri;
-  if (request.response_mode == "fragment")
-    target += "#" + encoded;
-  else
-    target += (target.find('?') == std::string::npos ? "?" : "&") + encoded;
-  auto response = web::Response::redirect(303, std::move(target));
-  response.header("cache-control", "no-store");
-  response.header("referrer-policy", "no-referrer");
-  return response;
+// With `iss` against mix-up (RFC 9207 §2).
+AuthorizationResponse respond(const std::string& issuer, const AuthorizationRequest& request,
+                              FormFields parameters) {
+  parameters.insert(parameters.begin(), {{"iss", issuer}, {"state", request.state}});
+  return {request.redirect_uri, request.response_mode, std::move(parameters)};
+}
+
+AuthorizationResponse respond_error(const std::string& issuer, const AuthorizationRequest& request,
+                                    Error error, std::string description) {
+  return respond(issuer, request,
+                 {{"error", std::string(wire(error).name)}, {"error_description", std::move(description)}});
 }
 
 }  // namespace
@@ -51,42 +49,51 @@ Task<Result<OpenRequest, Fault>> Server::reopen(std::string request_id, std::str
   co_return OpenRequest{std::move(*found), std::move(client)};
 }
 
-Task<Result<web::Response, Fault>> Server::approve(OpenRequest open, std::string did) {
+Task<Result<AuthorizationResponse, Fault>> Server::approve(OpenRequest open, Approval approval) {
   const Time now = clock_.now();
   const AuthorizationRequest& request = open.request;
-  const std::string code = rng_.token();
-  const bool ours = co_await db_.write([&](store::Tx& tx) {
-    if (!requests::finish(tx, request.id, now)) return false;
+  // A person takes away, and never adds.
+  const auto asked = ScopeSet::parse(request.scope);
+  const ScopeSet granted = asked ? asked->intersect(approval.scope) : ScopeSet();
+  if (!granted.has(k_scope_atproto))
+    co_return fault(Error::invalid_scope, "An app cannot be allowed without the scope atproto");
+  const std::string code = rng_.token(), scope = granted.str();
+  enum class Outcome { gone, denied, issued };
+  const Outcome outcome = co_await db_.write([&](store::Tx& tx) {
+    if (!requests::finish(tx, request.id, now)) return Outcome::gone;
+    if (options_.standing(tx, approval.did) != Standing::active) return Outcome::denied;
     codes::insert(tx, {.hash = codes::hash_of(code),
                        .client_id = request.client_id,
                        .redirect_uri = request.redirect_uri,
-                       .scope = request.scope,
-                       .did = did,
+                       .scope = scope,
+                       .did = approval.did,
                        .code_challenge = request.code_challenge,
                        .dpop_jkt = request.dpop_jkt,
                        .auth = request.auth,
                        .expires_at = now + k_code_lifetime,
                        .spent_at = std::nullopt,
-                       .session_id = std::nullopt});
+                       .session_id = std::nullopt,
+                       .ip = approval.ip,
+                       .device = approval.device});
     // A smaller request does not take back what was approved before.
-    const std::string before = approvals::find(tx, did, request.client_id);
-    const auto all = ScopeSet::parse(before.empty() ? request.scope : before + " " + request.scope);
-    approvals::remember(tx, did, request.client_id, all ? all->str() : request.scope, now);
-    return true;
+    const std::string before = approvals::find(tx, approval.did, request.client_id);
+    const auto all = ScopeSet::parse(before.empty() ? scope : before + " " + scope);
+    approvals::remember(tx, approval.did, request.client_id, all ? all->str() : scope, now);
+    return Outcome::issued;
   });
-  if (!ours) co_return fail(gone());
-  co_return redirect(request, {{"iss", options_.issuer}, {"state", request.state}, {"code", code}});
+  if (outcome == Outcome::gone) co_return fail(gone());
+  if (outcome == Outcome::denied)
+    co_return respond_error(options_.issuer, request, Error::access_denied, "This account is not active");
+  co_return respond(options_.issuer, request, {{"code", code}});
 }
 
-Task<Result<web::Response, Fault>> Server::refuse(OpenRequest open, Error error, std::string description) {
+Task<Result<AuthorizationResponse, Fault>> Server::refuse(OpenRequest open, Error error,
+                                                          std::string description) {
   const Time now = clock_.now();
   const AuthorizationRequest& request = open.request;
   const bool ours = co_await db_.write([&](store::Tx& tx) { return requests::finish(tx, request.id, now); });
   if (!ours) co_return fail(gone());
-  co_return redirect(request, {{"iss", options_.issuer},
-                               {"state", request.state},
-                               {"error", std::string(wire(error).name)},
-                               {"error_description", description}});
+  co_return respond_error(options_.issuer, request, error, std::move(description));
 }
 
 Task<bool> Server::is_approved(OpenRequest open, std::string did) {

@@ -41,6 +41,7 @@ struct Code {
   Time expires_at;
   std::optional<Time> spent_at;
   std::optional<std::string> session_id;  // what its first use made
+  std::string ip = {}, device = {};       // of the browser in which it was approved; device "" when none
 };
 
 namespace requests {

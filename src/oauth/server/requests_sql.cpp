@@ -30,11 +30,11 @@ constexpr Sql k_clean_requests{"DELETE FROM oauth_request WHERE created_at < ?1"
 constexpr Sql k_insert_code{
     "INSERT INTO oauth_code (code_hash, client_id, redirect_uri, scope, did, code_challenge, dpop_jkt, "
     "auth_kid, "
-    "auth_jkt, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"};
+    "auth_jkt, expires_at, ip, device) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"};
 constexpr Sql k_find_code{
     "SELECT client_id, redirect_uri, scope, did, code_challenge, dpop_jkt, auth_kid, auth_jkt, expires_at, "
     "spent_at, "
-    "session_id FROM oauth_code WHERE code_hash = ?1"};
+    "session_id, ip, device FROM oauth_code WHERE code_hash = ?1"};
 constexpr Sql k_spend_code{
     "UPDATE oauth_code SET spent_at = ?2, session_id = ?3 "
     "WHERE code_hash = ?1 AND spent_at IS NULL AND expires_at > ?2"};
@@ -100,7 +100,7 @@ std::string hash_of(std::string_view code) { return hash_text(code); }
 
 void insert(store::Tx& tx, const Code& c) {
   tx.exec(k_insert_code, c.hash, c.client_id, c.redirect_uri, c.scope, c.did, c.code_challenge, c.dpop_jkt,
-          c.auth.kid, c.auth.jkt, unix_micros(c.expires_at));
+          c.auth.kid, c.auth.jkt, unix_micros(c.expires_at), c.ip, c.device);
 }
 
 std::optional<Code> find(store::Tx& tx, std::string_view hash) {
@@ -116,7 +116,9 @@ std::optional<Code> find(store::Tx& tx, std::string_view hash) {
             .auth = {row->opt_text(6), row->opt_text(7)},
             .expires_at = from_unix_micros(row->int64(8)),
             .spent_at = std::nullopt,
-            .session_id = row->opt_text(10)};
+            .session_id = row->opt_text(10),
+            .ip = row->text(11),
+            .device = row->text(12)};
   if (!row->is_null(9)) code.spent_at = from_unix_micros(row->int64(9));
   return code;
 }

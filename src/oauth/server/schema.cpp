@@ -64,6 +64,13 @@ CREATE TABLE oauth_approval (
   approved_at    BIGINT NOT NULL,
   PRIMARY KEY (did, client_id)
 );
+)sql"},
+                                             {"oauth", 2, R"sql(
+ALTER TABLE oauth_code ADD COLUMN ip TEXT NOT NULL DEFAULT '';
+ALTER TABLE oauth_code ADD COLUMN device TEXT NOT NULL DEFAULT '';
+CREATE INDEX oauth_code_did ON oauth_code (did);
+ALTER TABLE oauth_session ADD COLUMN ip TEXT NOT NULL DEFAULT '';
+ALTER TABLE oauth_session ADD COLUMN device TEXT NOT NULL DEFAULT '';
 )sql"}};
 
 }  // namespace

@@ -21,7 +21,9 @@ Server::Server(ServerOptions options, store::Database& db, Fetch& fetch, const C
       clients_(fetch, clock, options_.local_hosts),
       nonces_(derive(options_.secret, "latchkey oauth dpop nonce")),
       refresh_tokens_(derive(options_.secret, "latchkey oauth refresh token")),
-      access_tokens_(options_.issuer, derive(options_.secret, "latchkey oauth access token"), rng) {}
+      access_tokens_(options_.issuer, derive(options_.secret, "latchkey oauth access token"), rng) {
+  if (!options_.standing) throw std::invalid_argument("oauth: who knows how accounts stand?");
+}
 
 void Server::add_routes(web::Router& router) {
   const auto route = [&](const char* method, const char* path, web::Handler handler) {

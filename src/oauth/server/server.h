@@ -12,9 +12,11 @@
 #include "oauth/dpop/nonces.h"
 #include "oauth/dpop/replay_cache.h"
 #include "oauth/scopes/scopes.h"
+#include "oauth/server/authorization_response.h"
 #include "oauth/server/clients.h"
 #include "oauth/server/requests.h"
 #include "oauth/server/sessions.h"
+#include "oauth/server/standing.h"
 #include "oauth/server/tokens.h"
 #include "web/router.h"
 
@@ -24,6 +26,7 @@ struct ServerOptions {
   std::string issuer;                  // origin of the PDS: https://pds.example
   std::string authorization_endpoint;  // https://auth.pds.example/oauth/authorize
   Secret<Bytes> secret;                // 32 bytes or more; every key of this server is derived from it
+  StandingOf standing;                 // required
   LocalHosts local_hosts = LocalHosts::refuse;
 };
 
@@ -31,6 +34,14 @@ struct ServerOptions {
 struct OpenRequest {
   AuthorizationRequest request;
   std::shared_ptr<const Client> client;
+};
+
+/// What a person agreed to.
+struct Approval {
+  std::string did;  // whoever the caller proved to sit in front of the browser
+  ScopeSet scope;   // what they left switched on of what was asked
+  std::string ip;
+  std::string device = {};  // of the browser, "" when it has none
 };
 
 class Server {
@@ -47,13 +58,22 @@ class Server {
   Task<Result<OpenRequest, Fault>> open(std::string request_uri, std::string client_id, std::string browser);
   /// The same for a browser that is bound already.
   Task<Result<OpenRequest, Fault>> reopen(std::string request_id, std::string browser);
-  /// Issues the code for `did`, once, and remembers the approval. The caller proved who sits in front of
-  /// `browser`.
-  Task<Result<web::Response, Fault>> approve(OpenRequest open, std::string did);
+  /// Issues the code, once, and remembers the approval. For an account that may not sign in (Standing) the
+  /// response is access_denied. The fault is for a page.
+  Task<Result<AuthorizationResponse, Fault>> approve(OpenRequest open, Approval approval);
   /// Ends the request with an error for the client.
-  Task<Result<web::Response, Fault>> refuse(OpenRequest open, Error error, std::string description);
+  Task<Result<AuthorizationResponse, Fault>> refuse(OpenRequest open, Error error, std::string description);
   /// Whether this account approved everything asked before, and the client is one that can prove who it is.
   Task<bool> is_approved(OpenRequest open, std::string did);
+
+  // --- For the account's pages (account_sessions.cpp) ---
+
+  /// The living ones, the last used first.
+  Task<std::vector<Session>> sessions_of(std::string did);
+  /// False when this account has no such living session.
+  Task<bool> end_session(std::string did, std::string id);
+  /// How many were ended.
+  Task<std::size_t> end_sessions(std::string did);
 
   // --- For the resource server (resource.cpp) ---
 
@@ -77,6 +97,7 @@ class Server {
   struct Caller {  // who asks at a machine-facing endpoint
     std::shared_ptr<const Client> client;
     ClientBinding auth;
+    std::string ip = {};
   };
 
   Task<web::Response> par(web::Request request);

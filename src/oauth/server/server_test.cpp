@@ -42,8 +42,9 @@ class AuthorizationServer : public store::EngineTest {
   }
   void restart() {
     server_ = std::make_unique<Server>(
-        ServerOptions{k_issuer, "https://auth.pds.test/oauth/authorize", Secret<Bytes>(Bytes(32, 9))}, **db_,
-        fetch_, clock_, rng_);
+        ServerOptions{k_issuer, "https://auth.pds.test/oauth/authorize", Secret<Bytes>(Bytes(32, 9)),
+                      [](store::Tx&, const std::string&) { return Standing::active; }},
+        **db_, fetch_, clock_, rng_);
     router_ = std::make_unique<web::Router>();
     server_->add_routes(*router_);
   }
@@ -105,9 +106,12 @@ class AuthorizationServer : public store::EngineTest {
                        std::string browser = "browser-a") {
     auto open = run(server_->open(std::move(request_uri), std::move(client_id), std::move(browser)));
     EXPECT_TRUE(open.has_value());
-    auto response = run(server_->approve(std::move(*open), k_did));
+    auto response = run(server_->approve(*open, all_of(*open)));
     EXPECT_TRUE(response.has_value());
-    return parameter(*response, "code");
+    return parameter(redirect_response(*response), "code");
+  }
+  static Approval all_of(const OpenRequest& open) {
+    return {.did = k_did, .scope = *ScopeSet::parse(open.request.scope), .ip = "192.0.2.7"};
   }
   static std::string parameter(const web::Response& response, std::string_view name) {
     const std::string location(response.headers.get("location"));
@@ -309,7 +313,7 @@ TEST_P(AuthorizationServer, SignsInAndReachesTheResource) {
 
 TEST_P(AuthorizationServer, RedirectsWithIssStateAndCode) {
   auto open = run(server_->open(pushed(par_form()), k_loopback, "a"));
-  const auto response = *run(server_->approve(*open, k_did));
+  const auto response = redirect_response(*run(server_->approve(*open, all_of(*open))));
   EXPECT_EQ(response.status, 303);
   EXPECT_TRUE(response.headers.get("location").starts_with("http://127.0.0.1:4321/callback?"));
   EXPECT_EQ(parameter(response, "iss"), k_issuer);
@@ -317,7 +321,7 @@ TEST_P(AuthorizationServer, RedirectsWithIssStateAndCode) {
   EXPECT_EQ(parameter(response, "code").size(), 43u);
   EXPECT_EQ(response.headers.get("cache-control"), "no-store");
   open = run(server_->open(pushed(with(par_form(), "response_mode", "fragment")), k_loopback, "a"));
-  const auto denied = *run(server_->refuse(*open, Error::access_denied, "no"));
+  const auto denied = redirect_response(*run(server_->refuse(*open, Error::access_denied, "no")));
   EXPECT_TRUE(denied.headers.get("location").starts_with("http://127.0.0.1:4321/callback#"));
   EXPECT_EQ(parameter(denied, "error"), "access_denied");
   EXPECT_EQ(parameter(denied, "iss"), k_issuer);
@@ -353,8 +357,8 @@ TEST_P(AuthorizationServer, AttackLoginFixation_ASecondBrowserIsRefused) {
 
 TEST_P(AuthorizationServer, ARequestIsApprovedOnce) {
   const auto open = run(server_->open(pushed(par_form()), k_loopback, "a"));
-  EXPECT_TRUE(run(server_->approve(*open, k_did)).has_value());
-  EXPECT_FALSE(run(server_->approve(*open, k_did)).has_value());
+  EXPECT_TRUE(run(server_->approve(*open, all_of(*open))).has_value());
+  EXPECT_FALSE(run(server_->approve(*open, all_of(*open))).has_value());
   EXPECT_FALSE(run(server_->refuse(*open, Error::access_denied, "")).has_value());
 }
 

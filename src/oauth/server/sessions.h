@@ -23,6 +23,8 @@ struct Session {
   Time created_at, last_used_at, expires_at;
   std::int64_t generation = 0;
   Time rotated_at;
+  std::string ip = {};      // that last asked for a token; "" when made before this was noted
+  std::string device = {};  // of the browser it was approved in; "" when none
 };
 
 /// What a client proved when it presents a refresh token.
@@ -30,6 +32,7 @@ struct RefreshProof {
   std::string client_id;
   std::string dpop_jkt;
   ClientBinding auth;
+  std::string ip = {};
 };
 
 class RefreshTokens {
@@ -52,6 +55,14 @@ void insert(store::Tx&, const Session&);
 /// Neither revoked nor expired.
 std::optional<Session> find_living(store::Tx&, std::string_view id, Time now);
 void revoke(store::Tx&, std::string_view id, Time now);
+/// The living ones of an account, the last used first.
+std::vector<Session> of_account(store::Tx&, std::string_view did, Time now);
+/// True when it was this account's and alive.
+bool end(store::Tx&, std::string_view did, std::string_view id, Time now);
+/// Every living one of an account: "sign out everywhere", and in the transaction that resets a password,
+/// takes an account down or deletes it. A code that waits to be redeemed dies with them. Returns how many
+/// sessions ended.
+std::int64_t end_all(store::Tx&, std::string_view did, Time now);
 
 struct Rotated {
   Session session;  // with the generation whose token to answer

@@ -17,6 +17,7 @@ Task<Result<json::Object, Fault>> Server::exchange(web::Request request) {
   CO_TRY(auto proof, check_proof(request.headers.all("dpop"), "POST", options_.issuer + "/oauth/token", {},
                                  clock_.now()));
   CO_TRY(auto caller, co_await authenticate(form));
+  caller.ip = request.remote_ip;
   const auto grant_type = single(form, "grant_type");
   if (!grant_type) co_return fault(Error::invalid_request, "grant_type is required");
   if (*grant_type == "authorization_code")
@@ -32,7 +33,7 @@ struct CodeExchange {
   std::string code_hash, redirect_uri, verifier;
   std::string client_id, jkt;
   ClientBinding auth;
-  std::string session_id;
+  std::string session_id, ip;
   Time now;
 };
 struct CodeReplayed {};
@@ -67,7 +68,9 @@ CodeOutcome redeem(store::Tx& tx, const CodeExchange& in) {
       .last_used_at = in.now,
       .expires_at = in.now + (code->auth.kid ? k_confidential_idle_lifetime : k_public_session_lifetime),
       .generation = 0,
-      .rotated_at = in.now};
+      .rotated_at = in.now,
+      .ip = in.ip,
+      .device = code->device};
   sessions::insert(tx, session);
   return session;
 }
@@ -83,7 +86,7 @@ Task<Result<json::Object, Fault>> Server::exchange_code(FormFields form, Caller 
     co_return fault(Error::invalid_grant, "code_verifier must be 43 to 128 unreserved characters");
   const CodeExchange in{codes::hash_of(*code),   *redirect_uri, *verifier,
                         caller.client->id.str(), proof.jkt,     caller.auth,
-                        rng_.token(16),          clock_.now()};
+                        rng_.token(16),          caller.ip,     clock_.now()};
   CodeOutcome outcome = co_await db_.write([&in](store::Tx& tx) { return redeem(tx, in); });
   if (auto* f = std::get_if<Fault>(&outcome)) co_return fail(std::move(*f));
   if (std::get_if<CodeReplayed>(&outcome)) co_return fault(Error::invalid_grant, "Invalid code", "replayed");
@@ -99,7 +102,7 @@ Task<Result<json::Object, Fault>> Server::exchange_refresh(FormFields form, Call
   if (!caller.client->may_refresh)
     co_return fault(Error::unauthorized_client, "grant_types of this client does not have refresh_token");
   const Time now = clock_.now();
-  const RefreshProof refresh{caller.client->id.str(), proof.jkt, caller.auth};
+  const RefreshProof refresh{caller.client->id.str(), proof.jkt, caller.auth, caller.ip};
   auto outcome =
       co_await db_.write([&](store::Tx& tx) { return sessions::rotate(tx, *parts, refresh, now); });
   if (std::get_if<sessions::Refused>(&outcome))
