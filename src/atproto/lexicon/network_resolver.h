@@ -23,7 +23,7 @@ class NetworkResolver final : public Resolver {
 
  private:
   Task<Result<Did, LexiconError>> authority_of(Nsid nsid);
-  Task<Result<Resolved, LexiconError>> fetch_record(Nsid nsid, Did did, identity::Cached cached);
+  Task<Result<Resolved, LexiconError>> fetch_record(Nsid nsid, identity::DidDocument document);
 
   NetworkOptions options_;
   identity::Resolver& identities_;
