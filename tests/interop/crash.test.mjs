@@ -1,11 +1,10 @@
 // kill -9 in the middle of sign-ups and writes: what was acknowledged is there afterwards, and nothing is half made.
 import assert from 'node:assert/strict'
-import { createServer } from 'node:net'
 import { it } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Browser, signIn } from './lib/browser.mjs'
 import { loopbackApp } from './lib/oauth-app.mjs'
-import { freshEmail, Network, temporaryFolder } from './lib/network.mjs'
+import { freePorts, freshEmail, Network, temporaryFolder } from './lib/network.mjs'
 import { verifyIdentity, verifyRepository } from './lib/verify.mjs'
 import { Agent } from '@atproto/api'
 
@@ -14,18 +13,6 @@ const password = 'correct horse battery staple'
 const max_rounds = 4
 const enough = 12_000 // milliseconds; a slow machine does fewer rounds, but two
 const workers = 4
-
-/** Four ports in a row, as `latchkey dev --port` wants them. */
-async function freePorts() {
-  const isFree = (port) =>
-    new Promise((resolve) => {
-      const server = createServer()
-      server.once('error', () => resolve(false))
-      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
-    })
-  for (let port = 20_000 + ((process.pid * 7) % 10_000); ; port += 4)
-    if ((await Promise.all([0, 1, 2, 3].map((i) => isFree(port + i)))).every(Boolean)) return port
-}
 
 /** mulberry32: the same run again with CRASH_SEED. */
 function random(seed) {

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -36,6 +37,18 @@ export async function eventually(what, ask, { within = 10_000 } = {}) {
     if (Date.now() > end) throw new Error(`gave up waiting for ${what}`)
     await pause(20)
   }
+}
+
+/** Four ports in a row, as `latchkey dev --port` wants them. */
+export async function freePorts() {
+  const isFree = (port) =>
+    new Promise((resolve) => {
+      const server = createServer()
+      server.once('error', () => resolve(false))
+      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+    })
+  for (let port = 20_000 + ((process.pid * 7) % 10_000); ; port += 4)
+    if ((await Promise.all([0, 1, 2, 3].map((i) => isFree(port + i)))).every(Boolean)) return port
 }
 
 // What a test leaves running when it fails ends with the test process.

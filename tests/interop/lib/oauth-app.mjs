@@ -5,6 +5,7 @@ import https from 'node:https'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { JoseKey, NodeOAuthClient, requestLocalLock } from '@atproto/oauth-client-node'
+import { Network, temporaryFolder } from './network.mjs'
 
 const run = promisify(execFile)
 
@@ -30,24 +31,23 @@ const locally = (network) => ({
   requestLock: requestLocalLock,
 })
 
-const scope = 'atproto transition:generic'
+const usual = 'atproto transition:generic'
 
-export function loopbackApp(network, options = {}) {
-  const redirect = 'http://127.0.0.1/callback'
-  return new NodeOAuthClient({
-    ...locally(network),
-    clientMetadata: {
-      client_id: `http://localhost?redirect_uri=${encodeURIComponent(redirect)}&scope=${encodeURIComponent(scope)}`,
-      redirect_uris: [redirect],
-      scope,
-      response_types: ['code'],
-      grant_types: ['authorization_code', 'refresh_token'],
-      token_endpoint_auth_method: 'none',
-      application_type: 'native',
-      dpop_bound_access_tokens: true,
-    },
-    ...options,
-  })
+export function loopbackMetadata({ scope = usual, redirect = 'http://127.0.0.1/callback' } = {}) {
+  return {
+    client_id: `http://localhost?redirect_uri=${encodeURIComponent(redirect)}&scope=${encodeURIComponent(scope)}`,
+    redirect_uris: [redirect],
+    scope,
+    response_types: ['code'],
+    grant_types: ['authorization_code', 'refresh_token'],
+    token_endpoint_auth_method: 'none',
+    application_type: 'native',
+    dpop_bound_access_tokens: true,
+  }
+}
+
+export function loopbackApp(network, { scope, ...options } = {}) {
+  return new NodeOAuthClient({ ...locally(network), clientMetadata: loopbackMetadata({ scope }), ...options })
 }
 
 /** A throw-away authority and a certificate for `name`, made with openssl in `folder`. */
@@ -84,14 +84,13 @@ export class Site {
   }
 }
 
-/** `jwks`: inside the metadata, or behind its jwks_uri. */
-export async function confidentialApp(network, site, { jwks = 'uri', options = {} } = {}) {
+/** Publishes what a confidential client publishes. `jwks`: inside the metadata, or behind its jwks_uri. */
+export async function publishConfidential(site, { jwks = 'uri', scope = usual, path = '/client-metadata.json', name = 'The Confidential App' } = {}) {
   const key = await JoseKey.generate(['ES256'], 'key-1')
-  const client_id = `${site.origin}/client-metadata.json`
   const keys = { keys: [key.publicJwk] }
   const metadata = {
-    client_id,
-    client_name: 'The Confidential App',
+    client_id: site.origin + path,
+    client_name: name,
     client_uri: site.origin,
     redirect_uris: [`https://app.example.com/callback`, `${site.origin}/callback`],
     scope,
@@ -103,7 +102,20 @@ export async function confidentialApp(network, site, { jwks = 'uri', options = {
     dpop_bound_access_tokens: true,
     ...(jwks === 'uri' ? { jwks_uri: `${site.origin}/jwks.json` } : { jwks: keys }),
   }
-  site.documents['/client-metadata.json'] = metadata
+  site.documents[path] = metadata
   site.documents['/jwks.json'] = keys
+  return { metadata, key }
+}
+
+export async function confidentialApp(network, site, { options = {}, ...published } = {}) {
+  const { metadata, key } = await publishConfidential(site, published)
   return new NodeOAuthClient({ ...locally(network), clientMetadata: metadata, keyset: [key], ...options })
+}
+
+/** A network that trusts the certificate of a site, and the site. */
+export async function networkWithSite(t, options = {}) {
+  const certificate = await certificateFor('app.localhost', await temporaryFolder(t))
+  const site = await Site.start(t, { certificate })
+  const network = await Network.forTest(t, { ...options, env: { SSL_CERT_FILE: certificate.ca, ...options.env } })
+  return { network, site, certificate }
 }
