@@ -86,6 +86,18 @@ std::string IpAddress::str() const {
   return text;
 }
 
+std::string IpAddress::network() const {
+  if (v4_) return str();
+  IpAddress base = *this;
+  std::fill(base.bytes_.begin() + 8, base.bytes_.end(), std::uint8_t{0});
+  return base.str() + "/64";
+}
+
+std::string client_network(std::string_view address) {
+  const auto parsed = IpAddress::parse(address);
+  return parsed ? parsed->network() : std::string(address);
+}
+
 bool IpAddress::is_loopback() const {
   static const auto v6 = *parse("::1");
   return v4_ ? bytes_[0] == 127 : *this == v6;

@@ -25,6 +25,8 @@ class IpAddress {
   /// IPv4-compatible).
   bool is_public() const;
   bool is_loopback() const;
+  /// What one client is counted by: IPv4 the address, IPv6 its /64, which one subscriber has to himself.
+  std::string network() const;
   bool operator==(const IpAddress&) const = default;
 
  private:
@@ -45,5 +47,8 @@ class Network {
   IpAddress base_;
   unsigned bits_;
 };
+
+/// network() of an address in text; text that is no address stands for itself.
+std::string client_network(std::string_view address);
 
 }  // namespace latchkey::web

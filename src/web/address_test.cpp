@@ -87,5 +87,13 @@ TEST(Network, Refuses) {
     EXPECT_FALSE(Network::parse(text).has_value()) << text;
 }
 
+TEST(ClientNetwork, IsWhatOneSubscriberHas) {
+  EXPECT_EQ(client_network("192.0.2.1"), "192.0.2.1");
+  EXPECT_EQ(client_network("::ffff:192.0.2.1"), "192.0.2.1");
+  EXPECT_EQ(client_network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64");
+  EXPECT_EQ(client_network("2001:db8:1:2::"), "2001:db8:1:2::/64");
+  EXPECT_EQ(client_network("unknown"), "unknown");
+}
+
 }  // namespace
 }  // namespace latchkey::web

@@ -373,9 +373,25 @@ void add_page_headers(Response& response, const PageOptions& options) {
   h.set("x-content-type-options", "nosniff");
   h.set("referrer-policy", "same-origin");
   h.set("cross-origin-opener-policy", "same-origin");
+  h.set("cross-origin-resource-policy", "same-origin");
   h.set("permissions-policy", "camera=(), geolocation=(), microphone=()");
   if (options.https) h.set("strict-transport-security", "max-age=31536000");
   h.set("cache-control", options.cache);
+}
+
+void add_data_headers(Response& response, bool https) {
+  auto& h = response.headers;
+  const auto otherwise = [&h](const char* name, const char* value) {
+    if (!h.has(name)) h.set(name, value);
+  };
+  const bool open = h.get("access-control-allow-origin") == "*";
+  otherwise("content-security-policy", "default-src 'none'; frame-ancestors 'none'");
+  otherwise("x-frame-options", "DENY");
+  otherwise("x-content-type-options", "nosniff");
+  otherwise("referrer-policy", "no-referrer");
+  otherwise("cross-origin-resource-policy", open ? "cross-origin" : "same-origin");
+  if (https) otherwise("strict-transport-security", "max-age=31536000");
+  if (!open) otherwise("cache-control", "no-store");
 }
 
 Response html_page(std::string body, const PageOptions& options) {

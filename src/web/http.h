@@ -158,6 +158,10 @@ struct PageOptions {
 /// (not no-referrer: that would turn the Origin of our own form posts into "null"), COOP, no-store.
 /// Throws std::invalid_argument when a source would break out of its directive.
 void add_page_headers(Response& response, const PageOptions& options);
+/// What every other answer carries, as far as it does not say otherwise itself: it is no document (CSP
+/// default-src 'none'), is not framed, sniffed or cached, and unless it is open to all origins (CORS) not
+/// read by others.
+void add_data_headers(Response& response, bool https);
 Response html_page(std::string body, const PageOptions& options);
 
 }  // namespace latchkey::web

@@ -123,5 +123,25 @@ TEST(Page, CspSourcesCannotBreakOut) {  // attacks.md 18
   EXPECT_NO_THROW(html_page("", {.form_action = {"com.example.app:"}}));
 }
 
+TEST(Data, IsNeverADocument) {  // attacks.md 6
+  auto r = Response::json(json::Object{});
+  add_data_headers(r, true);
+  EXPECT_EQ(r.headers.get("content-security-policy"), "default-src 'none'; frame-ancestors 'none'");
+  EXPECT_EQ(r.headers.get("x-frame-options"), "DENY");
+  EXPECT_EQ(r.headers.get("x-content-type-options"), "nosniff");
+  EXPECT_EQ(r.headers.get("referrer-policy"), "no-referrer");
+  EXPECT_EQ(r.headers.get("cross-origin-resource-policy"), "same-origin");
+  EXPECT_EQ(r.headers.get("cache-control"), "no-store");
+  EXPECT_TRUE(r.headers.has("strict-transport-security"));
+  // Open to all origins, and with opinions of its own.
+  r = Response::json(json::Object{});
+  r.header("access-control-allow-origin", "*").header("content-security-policy", "sandbox");
+  add_data_headers(r, false);
+  EXPECT_EQ(r.headers.get("content-security-policy"), "sandbox");
+  EXPECT_EQ(r.headers.get("cross-origin-resource-policy"), "cross-origin");
+  EXPECT_FALSE(r.headers.has("cache-control"));
+  EXPECT_FALSE(r.headers.has("strict-transport-security"));
+}
+
 }  // namespace
 }  // namespace latchkey::web

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <tuple>
 #include <unordered_map>
 
 namespace latchkey::web {
@@ -128,6 +129,17 @@ struct Router::Impl {
   std::vector<Route> patterns;                   // in the order they were added
   std::vector<std::pair<std::string, Router>> hosts;
   Handler fallback;
+  std::function<void(Response&)> last;
+
+  template <class F>  // of every action, host routers included
+  void each(const std::string& host, F&& visit) {
+    const auto visit_route = [&](Route& route) {
+      for (auto& a : route.actions) visit(RouteName{host, a.method, route.pattern}, a.handler);
+    };
+    for (auto& [_, route] : exact) visit_route(route);
+    for (auto& route : patterns) visit_route(route);
+    for (auto& [name, router] : hosts) router.impl_->each(name, visit);
+  }
 
   struct Found {
     const Route* route = nullptr;
@@ -238,7 +250,34 @@ void Router::mount(std::string prefix, Handler handler) {
 
 void Router::fallback(Handler handler) { impl_->fallback = std::move(handler); }
 
+std::vector<Router::RouteName> Router::list() const {
+  std::vector<RouteName> out;
+  impl_->each("", [&](RouteName name, Handler&) { out.push_back(std::move(name)); });
+  std::ranges::sort(out, {}, [](const RouteName& r) { return std::tie(r.host, r.pattern, r.method); });
+  return out;
+}
+
+void Router::wrap(const std::function<Handler(const RouteName&, Handler)>& around) {
+  impl_->each("",
+              [&](const RouteName& name, Handler& handler) { handler = around(name, std::move(handler)); });
+}
+
+void Router::finish(std::function<void(Response&)> last) { impl_->last = std::move(last); }
+
+namespace {
+Task<Response> finished(const std::function<void(Response&)>* last, Task<Response> answer) {
+  Response response = co_await std::move(answer);
+  (*last)(response);
+  co_return response;
+}
+}  // namespace
+
 Task<Response> Router::handle(Request request) const {
+  if (!impl_->last) return route(std::move(request));
+  return finished(&impl_->last, route(std::move(request)));
+}
+
+Task<Response> Router::route(Request request) const {
   auto found = impl_->find(request);
   if (!found.route) {
     const auto* from = found.router ? found.router : impl_.get();

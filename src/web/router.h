@@ -50,6 +50,18 @@ class Router {
   /// What answers when no route matches (instead of the JSON 404).
   void fallback(Handler handler);
 
+  /// A route as it was added; `host` is "" for those of every host.
+  struct RouteName {
+    std::string host, method, pattern;
+  };
+  /// Every route, those of host routers too, ordered by host, pattern and method.
+  std::vector<RouteName> list() const;
+  /// Puts `around(name, handler)` in the place of every handler there is by now, host routers included. For
+  /// what must not be forgotten at a new route.
+  void wrap(const std::function<Handler(const RouteName&, Handler)>& around);
+  /// Sees every answer last, also 404, 405 and those of fallbacks. Of host routers it is not asked.
+  void finish(std::function<void(Response&)> last);
+
   /// 404 and 405 (with Allow) are answered here; HEAD runs the GET route (the server sends no body).
   Task<Response> handle(Request request) const;
 
@@ -57,6 +69,8 @@ class Router {
   std::size_t max_body(const Request& head) const;
 
  private:
+  Task<Response> route(Request request) const;
+
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -139,5 +139,35 @@ TEST(Cors, AnyOriginMayReadAndNeverWithCredentials) {  // pds-surface.md 1
   EXPECT_EQ(preflight.headers.get("access-control-allow-origin"), "*");
 }
 
+TEST(Router, ListsAndWrapsEveryRoute) {
+  Router r, auth;
+  r.post("/b", says("b"));
+  r.get("/b", says("b"));
+  r.get("/x/{id}", says("x"));
+  auth.get("/page", says("page"));
+  r.host("auth.test", std::move(auth));
+  std::string names;
+  for (const auto& route : r.list()) names += route.host + " " + route.method + " " + route.pattern + "\n";
+  EXPECT_EQ(names, " GET /b\n POST /b\n GET /x/{id}\nauth.test GET /page\n");
+  r.wrap([](const Router::RouteName& name, Handler) { return says(name.host + name.method + name.pattern); });
+  EXPECT_EQ(ask(r, "POST", "/b").body, "POST/b");
+  EXPECT_EQ(ask(r, "GET", "/x/1").body, "GET/x/{id} id=1");
+  EXPECT_EQ(ask(r, "GET", "https://auth.test/page").body, "auth.testGET/page");
+}
+
+TEST(Router, TheLastWordIsSaidAboutEveryAnswer) {
+  Router r, auth;
+  r.get("/", says("root"));
+  auth.get("/page", says("page"));
+  auth.fallback(says("elsewhere"));
+  r.host("auth.test", std::move(auth));
+  r.finish([](Response& response) { response.header("x-last", "word"); });
+  EXPECT_EQ(ask(r, "GET", "/").headers.get("x-last"), "word");
+  EXPECT_EQ(ask(r, "POST", "/").headers.get("x-last"), "word") << "405";
+  EXPECT_EQ(ask(r, "GET", "/nowhere").headers.get("x-last"), "word") << "404";
+  EXPECT_EQ(ask(r, "GET", "https://auth.test/page").headers.get("x-last"), "word");
+  EXPECT_EQ(ask(r, "GET", "https://auth.test/nowhere").headers.get("x-last"), "word");
+}
+
 }  // namespace
 }  // namespace latchkey::web

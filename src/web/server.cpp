@@ -147,6 +147,14 @@ std::string lower(std::string_view s) {
   return out;
 }
 
+/// What this file answers without asking a handler.
+Response own_error(int status, std::string_view name, std::string_view message) {
+  auto r = Response::error(status, name, message);
+  add_cors_headers(r);
+  add_data_headers(r, false);  // whether there is TLS in front is not known here
+  return r;
+}
+
 struct Refusal {
   int status;
   std::string_view name;
@@ -804,8 +812,7 @@ Task<bool> Connection::one_request() {
   try {
     response = co_await server_.handler(std::move(request));
   } catch (const Overloaded&) {
-    response = Response::error(503, "NotEnoughResources", "The server is busy");
-    add_cors_headers(response);
+    response = own_error(503, "NotEnoughResources", "The server is busy");
   } catch (const std::exception& e) {
     trouble = e.what();
     if (trouble.empty()) trouble = "exception";
@@ -814,8 +821,7 @@ Task<bool> Connection::one_request() {
   }
   if (!trouble.empty()) {
     log::error("request failed", {{"request", id}, {"error", trouble}});
-    response = Response::error(500, "InternalServerError", fmt::format("Internal error, request {}", id));
-    add_cors_headers(response);
+    response = own_error(500, "InternalServerError", fmt::format("Internal error, request {}", id));
   }
   if (log_access)
     log::info(
@@ -828,9 +834,8 @@ Task<bool> Connection::one_request() {
                     std::chrono::duration_cast<std::chrono::microseconds>(Steady::now() - began).count())}});
   if (response.upgrade) {
     if (wants_websocket) co_return co_await upgrade(&handshake, std::move(response), version);
-    response = Response::error(426, "InvalidRequest", "This is a WebSocket endpoint");
+    response = own_error(426, "InvalidRequest", "This is a WebSocket endpoint");
     response.headers.set("upgrade", "websocket");
-    add_cors_headers(response);
   }
   if (loop_.stopping) keep_alive = false;
   co_return co_await respond(std::move(response), head, version, keep_alive, id);
@@ -899,8 +904,7 @@ Task<bool> Connection::respond(Response r, bool head, int version, bool keep_ali
     }
     if (!trouble.empty()) {
       log::error("response stream failed", {{"request", id}, {"error", trouble}});
-      auto e = Response::error(500, "InternalServerError", fmt::format("Internal error, request {}", id));
-      add_cors_headers(e);
+      auto e = own_error(500, "InternalServerError", fmt::format("Internal error, request {}", id));
       co_return co_await respond(std::move(e), head, version, keep_alive, std::move(id));
     }
     const bool chunked = !r.stream_length && version >= 11;
@@ -975,8 +979,7 @@ Task<bool> Connection::respond(Response r, bool head, int version, bool keep_ali
 Task<bool> Connection::refuse(Refusal refusal, std::string id) {
   phase_ = Phase::handler;
   read_deadline_ = Steady::time_point::max();
-  auto r = Response::error(refusal.status, refusal.name, refusal.message);
-  add_cors_headers(r);
+  auto r = own_error(refusal.status, refusal.name, refusal.message);
   co_return co_await respond(std::move(r), false, 11, false, std::move(id));
 }
 
@@ -1002,7 +1005,7 @@ Task<bool> Connection::upgrade(Request* request, Response response, int version)
   const auto& h = request->headers;
   // RFC 6455 §4.2.1
   if (h.get("sec-websocket-version") != "13") {
-    auto r = Response::error(426, "InvalidRequest", "WebSocket version 13 only");
+    auto r = own_error(426, "InvalidRequest", "WebSocket version 13 only");
     r.headers.set("sec-websocket-version", "13");
     co_return co_await respond(std::move(r), false, version, false, request->id);
   }
