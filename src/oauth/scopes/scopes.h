@@ -26,6 +26,11 @@ class ScopeSet {
   ScopeSet() = default;
   /// Tokens with exactly one space between; at most 8192 bytes and 256 tokens.
   static Result<ScopeSet, ScopeError> parse(std::string_view text);
+  /// The same for what stands in an access token, where permission sets are expanded: at most 16 KiB and
+  /// 1024 tokens.
+  static Result<ScopeSet, ScopeError> parse_expanded(std::string_view text);
+  /// Of these tokens; what is malformed or repeated is dropped.
+  static ScopeSet of(const std::vector<std::string>& tokens);
 
   bool has(std::string_view token) const;
   bool includes(const ScopeSet& other) const;       // every token of `other` is here
@@ -40,7 +45,7 @@ class ScopeSet {
   std::vector<std::string> tokens_;
 };
 
-/// atproto, transition:generic, transition:email or transition:chat.bsky.
+/// atproto, transition:generic, transition:email, transition:chat.bsky, or a permission (permissions.h).
 bool is_known_scope(std::string_view token);
 
 /// What every atproto request must satisfy: `atproto` is there and `openid` is not. (transition:chat.bsky
