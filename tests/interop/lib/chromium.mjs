@@ -8,19 +8,21 @@ import { chromium } from 'playwright-core'
 const axe = createRequire(import.meta.url)('axe-core')
 const screenshots = join(import.meta.dirname, '..', 'screenshots')
 
+const launch = {
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+  ],
+}
+
 export async function startChromium(t) {
-  const browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-quic',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  })
+  const browser = await chromium.launch(launch)
   t.after(() => browser.close())
   return browser
 }
@@ -35,7 +37,8 @@ export function scene(body) {
       await mkdir(screenshots, { recursive: true })
       const name = t.name.replace(/[^a-z0-9]+/gi, '-')
       for (const [i, visitor] of [...open].entries())
-        await visitor.page.screenshot({ path: join(screenshots, `failed-${name}-${i}.png`) }).catch(() => {})
+        for (const [j, page] of visitor.context.pages().entries())
+          await page.screenshot({ path: join(screenshots, `failed-${name}-${i}${j ? `-tab-${j}` : ''}.png`) }).catch(() => {})
       throw e
     } finally {
       for (const visitor of open) await visitor.context.close()
@@ -55,26 +58,43 @@ const isLocal = (url) => {
 
 /** A person at a screen of their own. With a `name` every page is photographed and examined by axe. */
 export class Visitor {
-  static async open(browser, { viewport = desktop, colorScheme = 'light', javaScript = true, name } = {}) {
+  /**
+   * With a `profile` (a folder) it is a browser of its own, which finds there what an earlier one left.
+   * `expected` are the URLs whose answers may be errors.
+   */
+  static async open(browser, { viewport = desktop, colorScheme = 'light', javaScript = true, locale = 'en-GB', name, profile, expected, ...more } = {}) {
     const visitor = new Visitor()
-    visitor.context = await browser.newContext({ viewport, colorScheme, javaScriptEnabled: javaScript, locale: 'en-GB', reducedMotion: name ? 'reduce' : 'no-preference' })
+    const options = { viewport, colorScheme, javaScriptEnabled: javaScript, locale, reducedMotion: name ? 'reduce' : 'no-preference', ...more }
+    visitor.context = profile
+      ? await chromium.launchPersistentContext(profile, { ...launch, ...options })
+      : await browser.newContext(options)
     visitor.context.setDefaultTimeout(15_000)
-    visitor.page = await visitor.context.newPage()
-    Object.assign(visitor, { javaScript, name, shots: 0, complaints: [] })
+    Object.assign(visitor, { javaScript, name, expected, shots: 0, complaints: [] })
     open.add(visitor)
-    visitor.page.on('console', (message) => {
-      if (['error', 'warning'].includes(message.type()))
-        visitor.complaints.push(`console ${message.type()} at ${visitor.page.url()}: ${message.text()}`)
-    })
-    visitor.page.on('pageerror', (error) => visitor.complaints.push(`script error: ${error}`))
-    visitor.page.on('request', (request) => {
-      if (!isLocal(request.url())) visitor.complaints.push(`left this machine: ${request.url()}`)
-    })
-    visitor.page.on('response', (response) => {
-      if (response.status() >= 400 && !visitor.expected?.test(response.url()))
-        visitor.complaints.push(`${response.status()} ${response.url()}`)
-    })
+    visitor.page = visitor.#watch(profile ? visitor.context.pages()[0] : await visitor.context.newPage())
     return visitor
+  }
+
+  /** Another tab. */
+  async tab() {
+    return this.#watch(await this.context.newPage())
+  }
+
+  #watch(page) {
+    const isExpected = (url) => this.expected?.test(url)
+    page.on('console', (message) => {
+      if (!['error', 'warning'].includes(message.type())) return
+      if (message.text().startsWith('Failed to load resource') && isExpected(message.location().url)) return
+      this.complaints.push(`console ${message.type()} at ${page.url()}: ${message.text()}`)
+    })
+    page.on('pageerror', (error) => this.complaints.push(`script error: ${error}`))
+    page.on('request', (request) => {
+      if (!isLocal(request.url())) this.complaints.push(`left this machine: ${request.url()}`)
+    })
+    page.on('response', (response) => {
+      if (response.status() >= 400 && !isExpected(response.url())) this.complaints.push(`${response.status()} ${response.url()}`)
+    })
+    return page
   }
 
   /** What every page must be, and its picture. */
