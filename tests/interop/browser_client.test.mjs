@@ -70,6 +70,23 @@ describe('@atproto/oauth-client-browser as a loopback client', () => {
       await visitor.close()
     }))
 
+  it('signs in in a popup, which closes itself', scene(async () => {
+    const visitor = await Visitor.open(chromium, { expected })
+    const { page } = visitor
+    await page.goto(`${origin}/`)
+    assert.equal(await said(page), 'signed out')
+    const opened = visitor.context.waitForEvent('page')
+    await page.evaluate((pds) => void (app.popup = app.client.signInPopup(pds)), network.urls.pds)
+    const popup = visitor.watch(await opened)
+    const closed = popup.waitForEvent('close')
+    await popup.waitForURL((url) => url.origin === network.urls.auth)
+    await passThrough(popup, network, freshEmail(), { origin })
+    await closed
+    const did = await page.evaluate(async () => (await app.popup).did)
+    await works(page, did)
+    await visitor.close()
+  }))
+
   it('comes back to an app whose person said no', scene(async () => {
     const visitor = await Visitor.open(chromium, { expected })
     const { said } = await signIn(visitor.page, freshEmail(), { decision: 'Deny' })

@@ -204,6 +204,24 @@ describe('a confidential client', () => {
   })
 })
 
+describe('fifty requests at once', () => {
+  it('refresh with the same token: one session lives, with one successor', async (t) => {
+    const network = await Network.forTest(t)
+    const app = loopbackApp(network)
+    const { session } = await signInto(app, network, freshEmail())
+    const { dpopKey, authMethod, tokenSet } = await app.sessionGetter.getStored(session.did)
+    const agent = await app.serverFactory.fromIssuer(tokenSet.iss, authMethod, dpopKey)
+    const answers = await Promise.all(Array.from({ length: 50 }, () => agent.refresh(tokenSet)))
+    assert.equal(new Set(answers.map((a) => a.refresh_token)).size, 1)
+    await app.sessionGetter.setStored(session.did, { dpopKey, authMethod, tokenSet: answers[0] })
+    await session.getTokenInfo(true)
+    await writeAndRead(session)
+    // The token all of them used is two steps old now.
+    await fails(agent.refresh(tokenSet), /invalid_grant/)
+    await fails(session.getTokenInfo(true), /replayed|revoked|invalid/i)
+  })
+})
+
 describe('two apps', () => {
   it('share an account but not its sessions', async (t) => {
     const network = await Network.forTest(t)

@@ -71,16 +71,17 @@ export class Visitor {
     visitor.context.setDefaultTimeout(15_000)
     Object.assign(visitor, { javaScript, name, expected, shots: 0, complaints: [] })
     open.add(visitor)
-    visitor.page = visitor.#watch(profile ? visitor.context.pages()[0] : await visitor.context.newPage())
+    visitor.page = visitor.watch(profile ? visitor.context.pages()[0] : await visitor.context.newPage())
     return visitor
   }
 
   /** Another tab. */
   async tab() {
-    return this.#watch(await this.context.newPage())
+    return this.watch(await this.context.newPage())
   }
 
-  #watch(page) {
+  /** Complaints of the page are the visitor's. Tabs a page opened by itself are given here by the test. */
+  watch(page) {
     const isExpected = (url) => this.expected?.test(url)
     page.on('console', (message) => {
       if (!['error', 'warning'].includes(message.type())) return
