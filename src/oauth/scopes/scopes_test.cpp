@@ -44,6 +44,13 @@ TEST(ScopeSet, KnownLeavesOutTheRest) {
                 .known()
                 .str(),
             "atproto transition:email transition:chat.bsky transition:generic");
+  EXPECT_EQ(set("repo:a.b.c repo:nothing rpc:*?aud=* include:a.b.c").known().str(),
+            "repo:a.b.c include:a.b.c");
+}
+
+TEST(ScopeSet, OfTokensLeavesOutWhatIsNone) {
+  EXPECT_EQ(ScopeSet::of({"b", "a", "b", "", "a b", "c\n"}).str(), "b a");
+  EXPECT_TRUE(ScopeSet::of({}).empty());
 }
 
 TEST(ScopeAttack, MalformedTextIsRefused) {  // RFC 6749 §3.3
@@ -68,6 +75,11 @@ TEST(ScopeAttack, LengthAndNumberAreBounded) {
   std::string repeated = "a";
   for (int i = 1; i < 257; ++i) repeated += " a";
   EXPECT_FALSE(ScopeSet::parse(repeated));  // repeats count
+
+  EXPECT_TRUE(ScopeSet::parse_expanded(std::string(16384, 'a')));
+  EXPECT_FALSE(ScopeSet::parse_expanded(std::string(16385, 'a')));
+  EXPECT_EQ(ScopeSet::parse_expanded(many(1024)).value().tokens().size(), 1024u);
+  EXPECT_FALSE(ScopeSet::parse_expanded(many(1025)));
 }
 
 TEST(AtprotoScopes, WantAtprotoAndNoOpenid) {
