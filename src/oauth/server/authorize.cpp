@@ -96,14 +96,26 @@ Task<Result<AuthorizationResponse, Fault>> Server::refuse(OpenRequest open, Erro
   co_return respond_error(options_.issuer, request, error, std::move(description));
 }
 
+bool may_skip_consent(const OpenRequest& open) {
+  return open.client->is_confidential() || open.client->trusted;
+}
+
 Task<bool> Server::is_approved(OpenRequest open, std::string did) {
-  // A public client's identity is only a URL anybody can name: its user is always asked.
-  if (!open.client->is_confidential()) co_return false;
-  const std::string approved =
-      co_await db_.read([&](store::Tx& tx) { return approvals::find(tx, did, open.request.client_id); });
-  const auto before = ScopeSet::parse(approved), asked = ScopeSet::parse(open.request.scope);
-  const bool covered = before && asked && before->includes(*asked);
-  co_return covered;
+  if (!may_skip_consent(open)) co_return false;
+  const ScopeSet approved = co_await approved_scope(std::move(did), open.request.client_id);
+  const auto asked = ScopeSet::parse(open.request.scope);
+  co_return asked&& approved.includes(*asked);
+}
+
+Task<ScopeSet> Server::approved_scope(std::string did, std::string client_id) {
+  const std::string text =
+      co_await db_.read([&](store::Tx& tx) { return approvals::find(tx, did, client_id); });
+  const auto scopes = ScopeSet::parse(text);
+  co_return scopes ? *scopes : ScopeSet();
+}
+
+Task<void> Server::forget_approval(std::string did, std::string client_id) {
+  co_await db_.write([&](store::Tx& tx) { approvals::forget(tx, did, client_id); });
 }
 
 }  // namespace latchkey::oauth

@@ -49,6 +49,7 @@ struct Client {
   std::optional<std::string> jwks_uri = {};
   bool native = false;       // application_type
   bool may_refresh = false;  // grant_types has refresh_token
+  bool trusted = false;      // the operator vouches for it
 
   bool is_confidential() const { return token_endpoint_auth_method == ClientAuthMethod::private_key_jwt; }
   /// Exact match; for loopback redirect URIs the port is free (RFC 8252 §7.3).

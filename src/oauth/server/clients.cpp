@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace latchkey::oauth {
 namespace {
 using namespace std::chrono_literals;
@@ -9,10 +11,35 @@ constexpr auto k_cache_life = 10min;
 constexpr auto k_failure_life = 1min;
 constexpr auto k_min_refetch = 10s;
 
-bool is_json(std::string_view content_type) {
-  return content_type.substr(0, content_type.find(';')).starts_with("application/json");
+// The media type, without its parameters and in lower case (RFC 9110 §8.3.1).
+std::string media_type(std::string_view content_type) {
+  auto type = content_type.substr(0, content_type.find(';'));
+  while (!type.empty() && (type.back() == ' ' || type.back() == '\t')) type.remove_suffix(1);
+  std::string out(type);
+  std::ranges::transform(out, out.begin(),
+                         [](unsigned char c) { return c >= 'A' && c <= 'Z' ? c | 0x20 : c; });
+  return out;
 }
 }  // namespace
+
+// The one fetch of a document that is under way. Its end wakes the others, also when it ends by an exception.
+class Clients::Flight {
+ public:
+  Flight(Clients& clients, std::string id) : clients_(clients), id_(std::move(id)) {}
+  ~Flight() {
+    std::vector<Completion<bool>> waiting;
+    {
+      std::lock_guard lock(clients_.mutex_);
+      waiting = std::move(clients_.flights_.extract(id_).mapped());
+    }
+    for (const auto& w : waiting) w.deliver(true);
+  }
+  Flight(const Flight&) = delete;
+
+ private:
+  Clients& clients_;
+  std::string id_;
+};
 
 Task<Result<std::shared_ptr<const Client>, Fault>> Clients::load(std::string client_id, Freshness freshness) {
   CO_TRY(auto id, ClientId::parse(client_id, local_));
@@ -20,48 +47,68 @@ Task<Result<std::shared_ptr<const Client>, Fault>> Clients::load(std::string cli
     CO_TRY(auto client, loopback_client(id));
     co_return std::make_shared<const Client>(std::move(client));
   }
-  const Time now = clock_.now();
-  {
-    std::lock_guard lock(mutex_);
-    if (auto at = cache_.find(client_id); at != cache_.end()) {
-      const auto age = now - at->second.fetched_at;
-      const auto life = at->second.outcome ? k_cache_life : k_failure_life;
-      if (age < (freshness == Freshness::refetch ? k_min_refetch : life)) {
-        recent_.splice(recent_.begin(), recent_, at->second.recent);
-        co_return at->second.outcome;
-      }
+  for (;;) {
+    std::optional<Completion<bool>> under_way;
+    {
+      std::lock_guard lock(mutex_);
+      if (auto known = cached(client_id, freshness)) co_return *std::move(known);
+      const auto [flight, first] = flights_.try_emplace(client_id);
+      if (!first) under_way = flight->second.emplace_back();
     }
+    if (!under_way) break;
+    co_await *under_way;
   }
+  const Flight flight(*this, client_id);
   auto outcome = co_await fetch_client(std::move(id));
-  remember(client_id, outcome, clock_.now());
-  co_return outcome;
+  std::lock_guard lock(mutex_);
+  co_return remember(client_id, std::move(outcome), clock_.now());
 }
 
-void Clients::remember(const std::string& id, Outcome outcome, Time now) {
-  std::lock_guard lock(mutex_);
+std::optional<Clients::Outcome> Clients::cached(const std::string& id, Freshness freshness) {
+  const auto at = cache_.find(id);
+  if (at == cache_.end()) return std::nullopt;
+  const Time now = clock_.now();
+  const bool good = now - at->second.fetched_at < (at->second.outcome ? k_cache_life : k_failure_life);
+  const bool fresh = freshness == Freshness::cached || now - at->second.tried_at < k_min_refetch;
+  if (!good || !fresh) return std::nullopt;
+  recent_.splice(recent_.begin(), recent_, at->second.recent);
+  return at->second.outcome;
+}
+
+Clients::Outcome Clients::remember(const std::string& id, Outcome outcome, Time now) {
   if (auto at = cache_.find(id); at != cache_.end()) {
-    at->second.outcome = std::move(outcome);
-    at->second.fetched_at = now;
-    recent_.splice(recent_.begin(), recent_, at->second.recent);
-    return;
+    Entry& entry = at->second;
+    recent_.splice(recent_.begin(), recent_, entry.recent);
+    entry.tried_at = now;
+    // Anybody can cause a refetch by naming a key that is not there: with the document's server down for a
+    // moment, that must not lock the client out.
+    if (!outcome && entry.outcome && now - entry.fetched_at < k_cache_life) return entry.outcome;
+    entry.outcome = outcome;
+    entry.fetched_at = now;
+    return outcome;
   }
   if (cache_.size() == k_max_cached) {
     cache_.erase(recent_.back());
     recent_.pop_back();
   }
   recent_.push_front(id);
-  cache_.emplace(id, Entry{std::move(outcome), now, recent_.begin()});
+  cache_.emplace(id, Entry{outcome, now, now, recent_.begin()});
+  return outcome;
 }
 
-Task<Result<json::Value, Fault>> Clients::fetch_json(std::string url, std::string what) {
+Task<Result<json::Value, Fault>> Clients::fetch_json(std::string url, std::string what, std::string also) {
   const auto bad = [&](std::string why, std::string detail = {}) {
     return fault(Error::invalid_client_metadata, fmt::format("{} {}", what, why), std::move(detail));
   };
-  FetchRequest request{.url = url, .headers = {{"accept", "application/json"}}, .max_body = k_max_document};
+  FetchRequest request{.url = url,
+                       .headers = {{"accept", "application/json"}},
+                       .max_body = k_max_document,
+                       .timeout = k_fetch_timeout};
   auto answer = co_await fetch_.fetch(std::move(request));
   if (!answer) co_return bad("could not be fetched", answer.error().detail);
   if (answer->status != 200) co_return bad(fmt::format("answered {}", answer->status));
-  if (!is_json(answer->header("content-type"))) co_return bad("is not application/json");
+  const std::string type = media_type(answer->header("content-type"));
+  if (type != "application/json" && type != also) co_return bad("is not application/json");
   auto document = json::parse(answer->body, {.max_depth = 16});
   if (!document) co_return bad("is not valid JSON", document.error().message);
   co_return std::move(*document);
@@ -71,9 +118,10 @@ Task<Clients::Outcome> Clients::fetch_client(ClientId id) {
   CO_TRY(auto document, co_await fetch_json(id.str(), "the client metadata document"));
   CO_TRY(auto client, parse_client_metadata(id, document, local_));
   if (client.jwks_uri && client.is_confidential()) {
-    CO_TRY(auto set, co_await fetch_json(*client.jwks_uri, "jwks_uri"));
+    CO_TRY(auto set, co_await fetch_json(*client.jwks_uri, "jwks_uri", "application/jwk-set+json"));
     CO_TRY(client.jwks, parse_jwks(set));
   }
+  client.trusted = trusted_.contains(id.str());
   co_return std::make_shared<const Client>(std::move(client));
 }
 

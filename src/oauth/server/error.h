@@ -25,6 +25,9 @@ enum class Error {
   invalid_token,
   access_denied,
   login_required,
+  account_selection_required,
+  consent_required,
+  interaction_required,
   server_error,
   temporarily_unavailable,
 };
@@ -63,7 +66,13 @@ constexpr Wire wire(Error e) {
     case Error::access_denied:
       return {403, "access_denied"};  // RFC 6749 §4.1.2.1
     case Error::login_required:
-      return {400, "login_required"};  // OpenID Connect Core §3.1.2.6
+      return {400, "login_required"};  // OpenID Connect Core §3.1.2.6, like the next three
+    case Error::account_selection_required:
+      return {400, "account_selection_required"};
+    case Error::consent_required:
+      return {400, "consent_required"};
+    case Error::interaction_required:
+      return {400, "interaction_required"};
     case Error::server_error:
       return {500, "server_error"};  // RFC 6749 §4.1.2.1
     case Error::temporarily_unavailable:

@@ -5,6 +5,9 @@
 #include "oauth/server/server.h"
 
 namespace latchkey::oauth {
+namespace {
+constexpr std::size_t k_max_state = 2048, k_max_redirect_uri = 2048;
+}
 
 Task<web::Response> Server::par(web::Request request) {
   const std::string id = request.id;
@@ -15,7 +18,7 @@ Task<Result<json::Object, Fault>> Server::pushed(web::Request request) {
   const Time now = clock_.now();
   CO_TRY(auto form, parameters(request));
   CO_TRY(auto proof,
-         check_proof(request.headers.all("dpop"), "POST", options_.issuer + "/oauth/par", {}, now));
+         co_await check_proof(request.headers.all("dpop"), "POST", options_.issuer + "/oauth/par", {}, now));
   CO_TRY(auto caller, co_await authenticate(form));
   const Client& client = *caller.client;
   if (caller.auth.jkt == proof.jkt)
@@ -33,12 +36,14 @@ Task<Result<json::Object, Fault>> Server::pushed(web::Request request) {
       .client_id = client.id.str(), .dpop_jkt = proof.jkt, .auth = caller.auth, .created_at = now};
   ar.redirect_uri = single(form, "redirect_uri").value_or("");
   if (ar.redirect_uri.empty()) co_return fault(Error::invalid_request, "redirect_uri is required");
+  if (ar.redirect_uri.size() > k_max_redirect_uri)
+    co_return fault(Error::invalid_request, "redirect_uri is too long");
   if (!client.allows_redirect_uri(ar.redirect_uri))
     co_return fault(Error::invalid_request, "Invalid redirect_uri");
 
   ar.state = single(form, "state").value_or("");
   if (ar.state.empty()) co_return fault(Error::invalid_request, "state is required");
-  if (ar.state.size() > 2048) co_return fault(Error::invalid_request, "state is too long");
+  if (ar.state.size() > k_max_state) co_return fault(Error::invalid_request, "state is too long");
 
   // RFC 7636 §4.3, with S256 as the only method.
   ar.code_challenge = single(form, "code_challenge").value_or("");
@@ -73,6 +78,8 @@ Task<Result<json::Object, Fault>> Server::pushed(web::Request request) {
     ar.prompt = *prompt;
   }
 
+  if (!co_await quota_.take(now))
+    co_return fault(Error::temporarily_unavailable, "Too many sign-ins at the moment", "requests stored");
   const std::string request_uri = std::string(k_request_uri_prefix) + rng_.token();
   ar.id = *requests::id_of(request_uri);
   ar.expires_at = now + k_request_lifetime;

@@ -1,7 +1,8 @@
 #pragma once
-// Pushed authorization requests (RFC 9126) and the codes they end in (RFC 6749 §4.1.2). Every statement on
-// oauth_request and oauth_code is in requests_sql.cpp.
+// Pushed authorization requests (RFC 9126), the codes they end in (RFC 6749 §4.1.2) and what people approved.
+// Every statement on oauth_request, oauth_challenge, oauth_code and oauth_approval is in requests_sql.cpp.
 
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,7 +28,7 @@ struct ClientBinding {
 struct AuthorizationRequest {
   std::string id = {};  // hash of the request_uri
   std::string client_id = {}, redirect_uri = {}, scope = {}, state = {}, code_challenge = {};
-  std::string response_mode = "query";  // or "fragment"
+  std::string response_mode = "query";  // or "fragment", "form_post"
   std::optional<std::string> login_hint = {}, prompt = {};
   std::string dpop_jkt = {};
   ClientBinding auth = {};
@@ -53,11 +54,29 @@ bool insert(store::Tx&, const AuthorizationRequest&);
 std::optional<AuthorizationRequest> find_open(store::Tx&, std::string_view id, Time now);
 /// The first browser wins; the same one may come again. False for another browser, or when it is gone.
 bool bind_browser(store::Tx&, std::string_view id, std::string_view browser, Time now);
-/// True for the one caller that ends the request.
+/// True for the one caller that ends the request; nothing of it stays but its code_challenge.
 bool finish(store::Tx&, std::string_view id, Time now);
-/// Forgets what is older than the challenge memory. Returns the number of rows.
-std::int64_t clean(store::Tx&, Time now);
+/// How many were pushed in the last k_request_lifetime_active: never fewer than are stored.
+std::int64_t recent(store::Tx&, Time now);
+/// Forgets what expired, and challenges older than their memory.
+void clean(store::Tx&, Time now);
 }  // namespace requests
+
+/// Anybody may push requests, and each is kept for minutes: this bounds how many there are. Thread-safe.
+class RequestQuota {
+ public:
+  RequestQuota(store::Database& db, std::int64_t max) : db_(db), max_(max) {}
+  /// False when there are too many to take another. Counts anew every few seconds, and in between what this
+  /// process adds; other nodes may add to it as much again.
+  Task<bool> take(Time now);
+
+ private:
+  store::Database& db_;
+  std::int64_t max_;
+  std::mutex mutex_;
+  std::int64_t count_ = 0;
+  std::optional<Time> counted_at_;
+};
 
 namespace codes {
 std::string hash_of(std::string_view code);
@@ -70,9 +89,10 @@ std::int64_t clean(store::Tx&, Time now);
 }  // namespace codes
 
 namespace approvals {
-/// The scope this account approved for this client last, "" when never.
+/// Everything this account approved for this client so far, "" when nothing.
 std::string find(store::Tx&, std::string_view did, std::string_view client_id);
 void remember(store::Tx&, std::string_view did, std::string_view client_id, std::string_view scope, Time now);
+void forget(store::Tx&, std::string_view did, std::string_view client_id);
 }  // namespace approvals
 
 }  // namespace latchkey::oauth

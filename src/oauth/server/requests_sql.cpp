@@ -9,23 +9,24 @@ using store::Sql;
 
 std::string hash_text(std::string_view text) { return base64url(crypto::sha256(as_bytes(text))); }
 
+constexpr Sql k_use_challenge{
+    "INSERT INTO oauth_challenge (code_challenge, used_at) VALUES (?1, ?2) ON CONFLICT (code_challenge) DO "
+    "NOTHING"};
 constexpr Sql k_insert_request{
     "INSERT INTO oauth_request (id, client_id, redirect_uri, scope, state, code_challenge, response_mode, "
-    "login_hint, "
-    "prompt, dpop_jkt, auth_kid, auth_jkt, created_at, expires_at) "
-    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT (code_challenge) DO "
-    "NOTHING"};
+    "login_hint, prompt, dpop_jkt, auth_kid, auth_jkt, created_at, expires_at) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"};
 constexpr Sql k_find_request{
     "SELECT client_id, redirect_uri, scope, state, code_challenge, response_mode, login_hint, prompt, "
-    "dpop_jkt, "
-    "auth_kid, auth_jkt, created_at, expires_at, browser FROM oauth_request "
-    "WHERE id = ?1 AND expires_at > ?2 AND finished_at IS NULL"};
+    "dpop_jkt, auth_kid, auth_jkt, created_at, expires_at, browser FROM oauth_request "
+    "WHERE id = ?1 AND expires_at > ?2"};
 constexpr Sql k_bind_browser{
     "UPDATE oauth_request SET browser = ?2, expires_at = created_at + ?4 "
-    "WHERE id = ?1 AND expires_at > ?3 AND finished_at IS NULL AND (browser IS NULL OR browser = ?2)"};
-constexpr Sql k_finish_request{
-    "UPDATE oauth_request SET finished_at = ?2 WHERE id = ?1 AND expires_at > ?2 AND finished_at IS NULL"};
-constexpr Sql k_clean_requests{"DELETE FROM oauth_request WHERE created_at < ?1"};
+    "WHERE id = ?1 AND expires_at > ?3 AND (browser IS NULL OR browser = ?2)"};
+constexpr Sql k_finish_request{"DELETE FROM oauth_request WHERE id = ?1 AND expires_at > ?2"};
+constexpr Sql k_recent{"SELECT COUNT(*) FROM oauth_challenge WHERE used_at > ?1"};
+constexpr Sql k_clean_requests{"DELETE FROM oauth_request WHERE expires_at <= ?1"};
+constexpr Sql k_clean_challenges{"DELETE FROM oauth_challenge WHERE used_at <= ?1"};
 
 constexpr Sql k_insert_code{
     "INSERT INTO oauth_code (code_hash, client_id, redirect_uri, scope, did, code_challenge, dpop_jkt, "
@@ -45,6 +46,10 @@ constexpr Sql k_remember_approval{
     "INSERT INTO oauth_approval (did, client_id, scope, approved_at) VALUES (?1, ?2, ?3, ?4) "
     "ON CONFLICT (did, client_id) DO UPDATE SET scope = excluded.scope, approved_at = excluded.approved_at"};
 
+constexpr Sql k_forget_approval{"DELETE FROM oauth_approval WHERE did = ?1 AND client_id = ?2"};
+
+constexpr std::chrono::seconds k_recount_every{5};
+
 }  // namespace
 
 namespace requests {
@@ -55,9 +60,11 @@ std::optional<std::string> id_of(std::string_view request_uri) {
 }
 
 bool insert(store::Tx& tx, const AuthorizationRequest& r) {
-  return tx.exec(k_insert_request, r.id, r.client_id, r.redirect_uri, r.scope, r.state, r.code_challenge,
-                 r.response_mode, r.login_hint, r.prompt, r.dpop_jkt, r.auth.kid, r.auth.jkt,
-                 unix_micros(r.created_at), unix_micros(r.expires_at)) == 1;
+  if (tx.exec(k_use_challenge, r.code_challenge, unix_micros(r.created_at)) != 1) return false;
+  tx.exec(k_insert_request, r.id, r.client_id, r.redirect_uri, r.scope, r.state, r.code_challenge,
+          r.response_mode, r.login_hint, r.prompt, r.dpop_jkt, r.auth.kid, r.auth.jkt,
+          unix_micros(r.created_at), unix_micros(r.expires_at));
+  return true;
 }
 
 std::optional<AuthorizationRequest> find_open(store::Tx& tx, std::string_view id, Time now) {
@@ -88,11 +95,32 @@ bool finish(store::Tx& tx, std::string_view id, Time now) {
   return tx.exec(k_finish_request, id, unix_micros(now)) == 1;
 }
 
-std::int64_t clean(store::Tx& tx, Time now) {
-  return tx.exec(k_clean_requests, unix_micros(now - k_challenge_memory));
+std::int64_t recent(store::Tx& tx, Time now) {
+  return tx.one(k_recent, unix_micros(now - k_request_lifetime_active))->int64(0);
+}
+
+void clean(store::Tx& tx, Time now) {
+  tx.exec(k_clean_requests, unix_micros(now));
+  tx.exec(k_clean_challenges, unix_micros(now - k_challenge_memory));
 }
 
 }  // namespace requests
+
+Task<bool> RequestQuota::take(Time now) {
+  {
+    std::lock_guard lock(mutex_);
+    if (counted_at_ && now - *counted_at_ < k_recount_every) {
+      if (count_ >= max_) co_return false;
+      ++count_;
+      co_return true;
+    }
+    counted_at_ = now;  // the others go on with the old count meanwhile
+  }
+  const std::int64_t counted = co_await db_.read([now](store::Tx& tx) { return requests::recent(tx, now); });
+  std::lock_guard lock(mutex_);
+  count_ = counted + 1;
+  co_return counted < max_;
+}
 
 namespace codes {
 
@@ -143,6 +171,10 @@ std::string find(store::Tx& tx, std::string_view did, std::string_view client_id
 void remember(store::Tx& tx, std::string_view did, std::string_view client_id, std::string_view scope,
               Time now) {
   tx.exec(k_remember_approval, did, client_id, scope, unix_micros(now));
+}
+
+void forget(store::Tx& tx, std::string_view did, std::string_view client_id) {
+  tx.exec(k_forget_approval, did, client_id);
 }
 
 }  // namespace approvals

@@ -8,7 +8,7 @@ Task<Result<Server::Grant, Fault>> Server::check_resource(ResourceRequest reques
   const Time now = clock_.now();
   // The cheap checks first: a MAC, then one row; the signature last.
   CO_TRY(auto claims, access_tokens_.verify(request.token, now));
-  CO_TRY(auto proof, check_proof(request.proofs, request.method, request.uri, request.token, now));
+  CO_TRY(auto proof, co_await check_proof(request.proofs, request.method, request.uri, request.token, now));
   // 12. The key of the proof is the key the token is bound to.
   if (proof.jkt != claims.jkt)
     co_return fault(Error::invalid_token, "The token is bound to another DPoP key");

@@ -66,11 +66,48 @@ CREATE TABLE oauth_approval (
 );
 )sql"},
                                              {"oauth", 2, R"sql(
+-- A request goes when it is over; its code_challenge is remembered longer.
+CREATE TABLE oauth_challenge (
+  code_challenge TEXT PRIMARY KEY,
+  used_at        BIGINT NOT NULL
+) WITHOUT ROWID;
+INSERT INTO oauth_challenge (code_challenge, used_at) SELECT code_challenge, created_at FROM oauth_request;
+CREATE INDEX oauth_challenge_used ON oauth_challenge (used_at);
+ALTER TABLE oauth_request RENAME TO oauth_request_1;
+CREATE TABLE oauth_request (
+  id             TEXT PRIMARY KEY,
+  client_id      TEXT NOT NULL,
+  redirect_uri   TEXT NOT NULL,
+  scope          TEXT NOT NULL,
+  state          TEXT NOT NULL,
+  code_challenge TEXT NOT NULL,
+  response_mode  TEXT NOT NULL,
+  login_hint     TEXT,
+  prompt         TEXT,
+  dpop_jkt       TEXT NOT NULL,
+  auth_kid       TEXT,
+  auth_jkt       TEXT,
+  created_at     BIGINT NOT NULL,
+  expires_at     BIGINT NOT NULL,
+  browser        TEXT
+);
+INSERT INTO oauth_request (id, client_id, redirect_uri, scope, state, code_challenge, response_mode, login_hint,
+                           prompt, dpop_jkt, auth_kid, auth_jkt, created_at, expires_at, browser)
+SELECT id, client_id, redirect_uri, scope, state, code_challenge, response_mode, login_hint,
+       prompt, dpop_jkt, auth_kid, auth_jkt, created_at, expires_at, browser
+FROM oauth_request_1 WHERE finished_at IS NULL;
+DROP TABLE oauth_request_1;
 ALTER TABLE oauth_code ADD COLUMN ip TEXT NOT NULL DEFAULT '';
 ALTER TABLE oauth_code ADD COLUMN device TEXT NOT NULL DEFAULT '';
 CREATE INDEX oauth_code_did ON oauth_code (did);
 ALTER TABLE oauth_session ADD COLUMN ip TEXT NOT NULL DEFAULT '';
 ALTER TABLE oauth_session ADD COLUMN device TEXT NOT NULL DEFAULT '';
+-- Only filled where several processes share the database (replay.h).
+CREATE TABLE oauth_seen (
+  id             BLOB PRIMARY KEY,
+  expires_at     BIGINT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX oauth_seen_expires ON oauth_seen (expires_at);
 )sql"}};
 
 }  // namespace

@@ -7,6 +7,9 @@
 namespace latchkey::oauth {
 namespace {
 
+constexpr std::size_t k_max_parameters = 100;
+constexpr std::size_t k_max_parameter = 8192;
+
 Secret<Bytes> derive(const Secret<Bytes>& secret, std::string_view purpose) {
   return Secret<Bytes>(crypto::hkdf_sha256(secret.reveal(), {}, purpose, 32));
 }
@@ -18,8 +21,11 @@ Server::Server(ServerOptions options, store::Database& db, Fetch& fetch, const C
       db_(db),
       clock_(clock),
       rng_(rng),
-      clients_(fetch, clock, options_.local_hosts),
+      clients_(fetch, clock, options_.local_hosts, options_.trusted_clients),
       nonces_(derive(options_.secret, "latchkey oauth dpop nonce")),
+      proofs_seen_(make_replay(db, clock, "dpop")),
+      assertions_seen_(make_replay(db, clock, "assertion")),
+      quota_(db, options_.max_requests),
       refresh_tokens_(derive(options_.secret, "latchkey oauth refresh token")),
       access_tokens_(options_.issuer, derive(options_.secret, "latchkey oauth access token"), rng) {
   if (!options_.standing) throw std::invalid_argument("oauth: who knows how accounts stand?");
@@ -33,6 +39,7 @@ void Server::add_routes(web::Router& router) {
   route("POST", "/oauth/par", [this](web::Request r) { return par(std::move(r)); });
   route("POST", "/oauth/token", [this](web::Request r) { return token(std::move(r)); });
   route("POST", "/oauth/revoke", [this](web::Request r) { return revoke(std::move(r)); });
+  route("POST", "/oauth/introspect", [this](web::Request r) { return introspect(std::move(r)); });
   const auto document = [&](const char* path, json::Object body) {
     auto response = web::Response::json(std::move(body));
     response.header("cache-control", "public, max-age=300");
@@ -49,13 +56,15 @@ Result<FormFields, Fault> Server::parameters(const web::Request& request) {
   if (request.content_type() == "application/json") {
     const auto body = json::parse(request.body, {.max_depth = 4});
     if (!body || !body->object()) return fault(Error::invalid_request, "The body is not a JSON object");
+    if (body->object()->size() > k_max_parameters)
+      return fault(Error::invalid_request, "Too many parameters");
     for (const auto& [name, value] : *body->object()) {
       if (value.is_null()) continue;
       if (!value.string()) return fault(Error::invalid_request, name + " must be a string");
       fields.emplace_back(name, *value.string());
     }
   } else {
-    auto form = request.form();
+    auto form = request.form(k_max_parameters);
     if (!form)
       return fault(Error::invalid_request, form.error() == web::FormError::malformed
                                                ? "The form is malformed"
@@ -66,32 +75,32 @@ Result<FormFields, Fault> Server::parameters(const web::Request& request) {
   // RFC 6749 §3.1: a parameter without a value is treated as omitted.
   std::erase_if(fields, [](const auto& f) { return f.second.empty(); });
   for (const auto& [name, value] : fields)
-    if (value.size() > 8192) return fault(Error::invalid_request, name + " is too long");
+    if (value.size() > k_max_parameter) return fault(Error::invalid_request, name + " is too long");
   return fields;
 }
 
-Result<DpopProof, Fault> Server::check_proof(const std::vector<std::string>& proofs, std::string method,
-                                             std::string uri, std::optional<std::string> access_token,
-                                             Time now) {
-  if (proofs.empty()) return fault(Error::invalid_dpop_proof, "DPoP proof required");
+Task<Result<DpopProof, Fault>> Server::check_proof(std::vector<std::string> proofs, std::string method,
+                                                   std::string uri, std::optional<std::string> access_token,
+                                                   Time now) {
+  if (proofs.empty()) co_return fault(Error::invalid_dpop_proof, "DPoP proof required");
   // 1. Not more than one DPoP header field.
-  if (proofs.size() > 1) return fault(Error::invalid_dpop_proof, "More than one DPoP header");
+  if (proofs.size() > 1) co_return fault(Error::invalid_dpop_proof, "More than one DPoP header");
   auto proof = check_dpop_proof({proofs[0], std::move(method), std::move(uri), std::move(access_token)},
                                 {.keys = &keys_}, now);
-  if (!proof) return fault(Error::invalid_dpop_proof, proof.error().detail);
+  if (!proof) co_return fault(Error::invalid_dpop_proof, proof.error().detail);
   // 10. Our nonce, and a fresh one.
   if (!proof->nonce || !nonces_.accepts(*proof->nonce, now))
-    return fault(Error::use_dpop_nonce, "Authorization server requires nonce in DPoP proof");
+    co_return fault(Error::use_dpop_nonce, "Authorization server requires nonce in DPoP proof");
   // RFC 9449 §11.1: each proof once.
-  switch (proofs_seen_.use(proof->jkt, proof->jti, proof->remember_until, now)) {
+  switch (co_await proofs_seen_->use(proof->jkt, proof->jti, proof->remember_until)) {
     case FirstUse::yes:
       break;
     case FirstUse::no:
-      return fault(Error::invalid_dpop_proof, "DPoP proof replayed");
+      co_return fault(Error::invalid_dpop_proof, "DPoP proof replayed");
     case FirstUse::full:
-      return fault(Error::temporarily_unavailable, "Too many requests", "proof cache full");
+      co_return fault(Error::temporarily_unavailable, "Too many requests", "proof cache full");
   }
-  return *proof;
+  co_return *proof;
 }
 
 Task<Result<Server::Caller, Fault>> Server::authenticate(FormFields form) {
@@ -116,7 +125,7 @@ Task<Result<Server::Caller, Fault>> Server::authenticate(FormFields form) {
     checked = check_client_assertion(*assertion, *client_id, options_.issuer, client->jwks, {}, now);
   }
   if (!checked) co_return fault(Error::invalid_client, "Invalid client_assertion: " + checked.error().detail);
-  switch (assertions_seen_.use(*client_id, checked->jti, checked->remember_until, now)) {
+  switch (co_await assertions_seen_->use(*client_id, checked->jti, checked->remember_until)) {
     case FirstUse::yes:
       break;
     case FirstUse::no:
@@ -167,6 +176,8 @@ Task<void> Server::clean() {
     codes::clean(tx, now);
     sessions::clean(tx, now);
   });
+  co_await proofs_seen_->clean();
+  co_await assertions_seen_->clean();
 }
 
 }  // namespace latchkey::oauth

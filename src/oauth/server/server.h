@@ -5,15 +5,15 @@
 //   PAR (par.cpp) → pages open, bind and approve the request (authorize.cpp) → token (token.cpp) → resource
 //   (resource.cpp)
 //
-// Sources: atproto.com/specs/oauth; RFC 6749, 7009, 7523, 7636, 8414, 9126, 9207, 9449, 9728.
+// Sources: atproto.com/specs/oauth; RFC 6749, 7009, 7523, 7636, 7662, 8414, 9126, 9207, 9449, 9728.
 
 #include "base/rng.h"
 #include "oauth/dpop/dpop.h"
 #include "oauth/dpop/nonces.h"
-#include "oauth/dpop/replay_cache.h"
 #include "oauth/scopes/scopes.h"
 #include "oauth/server/authorization_response.h"
 #include "oauth/server/clients.h"
+#include "oauth/server/replay.h"
 #include "oauth/server/requests.h"
 #include "oauth/server/sessions.h"
 #include "oauth/server/standing.h"
@@ -28,6 +28,10 @@ struct ServerOptions {
   Secret<Bytes> secret;                // 32 bytes or more; every key of this server is derived from it
   StandingOf standing;                 // required
   LocalHosts local_hosts = LocalHosts::refuse;
+  /// client_ids the operator vouches for: their names are shown, and they may skip a consent given before.
+  std::set<std::string> trusted_clients = {};
+  /// Requests pushed within 10 minutes; more are told to come again (RequestQuota).
+  std::int64_t max_requests = 20'000;
 };
 
 /// A request as the pages see it, with the client behind it.
@@ -35,6 +39,11 @@ struct OpenRequest {
   AuthorizationRequest request;
   std::shared_ptr<const Client> client;
 };
+
+/// Whether a consent given before may stand for a new one, and prompt=none be answered with a code: for
+/// clients that prove who they are, or that the operator trusts. Any program can call itself by a public
+/// client's URL.
+bool may_skip_consent(const OpenRequest& open);
 
 /// What a person agreed to.
 struct Approval {
@@ -48,7 +57,7 @@ class Server {
  public:
   Server(ServerOptions options, store::Database& db, Fetch& fetch, const Clock& clock, Rng& rng);
 
-  /// PAR, token, revoke, jwks and both metadata documents, on the issuer's host.
+  /// PAR, token, revoke, introspect, jwks and both metadata documents, on the issuer's host.
   void add_routes(web::Router& router);
 
   // --- For the pages on the authorization host (authorize.cpp) ---
@@ -63,8 +72,13 @@ class Server {
   Task<Result<AuthorizationResponse, Fault>> approve(OpenRequest open, Approval approval);
   /// Ends the request with an error for the client.
   Task<Result<AuthorizationResponse, Fault>> refuse(OpenRequest open, Error error, std::string description);
-  /// Whether this account approved everything asked before, and the client is one that can prove who it is.
+  /// Whether this account approved everything asked before, and the client may rely on that
+  /// (may_skip_consent).
   Task<bool> is_approved(OpenRequest open, std::string did);
+  /// What this account approved for this client so far, together; empty when nothing.
+  Task<ScopeSet> approved_scope(std::string did, std::string client_id);
+  /// The next request of this client shows the consent page again.
+  Task<void> forget_approval(std::string did, std::string client_id);
 
   // --- For the account's pages (account_sessions.cpp) ---
 
@@ -103,6 +117,7 @@ class Server {
   Task<web::Response> par(web::Request request);
   Task<web::Response> token(web::Request request);
   Task<web::Response> revoke(web::Request request);
+  Task<web::Response> introspect(web::Request request);
   json::Object metadata() const;
   json::Object resource_metadata() const;
 
@@ -111,12 +126,17 @@ class Server {
   Task<Result<json::Object, Fault>> exchange_code(FormFields form, Caller caller, DpopProof proof);
   Task<Result<json::Object, Fault>> exchange_refresh(FormFields form, Caller caller, DpopProof proof);
   Task<Result<void, Fault>> revoke_token(web::Request request);
+  Task<Result<json::Object, Fault>> introspected(web::Request request);
+  /// A session ends with the key of the client it began with.
+  Task<void> end_if_key_is_gone(Session session);
+  Task<void> look_for_lost_key(FormFields form);
 
   /// Form or JSON; every parameter once (RFC 6749 §3.2).
   static Result<FormFields, Fault> parameters(const web::Request& request);
   /// RFC 9449 §4.3 with our nonce and replay rules.
-  Result<DpopProof, Fault> check_proof(const std::vector<std::string>& proofs, std::string method,
-                                       std::string uri, std::optional<std::string> access_token, Time now);
+  Task<Result<DpopProof, Fault>> check_proof(std::vector<std::string> proofs, std::string method,
+                                             std::string uri, std::optional<std::string> access_token,
+                                             Time now);
   /// client_id and, for confidential clients, the assertion (RFC 7523 §3).
   Task<Result<Caller, Fault>> authenticate(FormFields form);
   json::Object token_response(const Session& session, std::string_view scope, bool with_refresh,
@@ -130,8 +150,8 @@ class Server {
   Clients clients_;
   KeyCache keys_;
   Nonces nonces_;
-  ReplayCache proofs_seen_;
-  ReplayCache assertions_seen_;
+  std::unique_ptr<Replay> proofs_seen_, assertions_seen_;
+  RequestQuota quota_;
   RefreshTokens refresh_tokens_;
   AccessTokens access_tokens_;
 };

@@ -7,9 +7,11 @@
 // token as ours, and lets an answer lost on the wire be given again unchanged.
 
 #include <variant>
+#include <vector>
 
 #include "base/secret.h"
 #include "oauth/server/requests.h"
+#include "oauth/server/standing.h"
 
 namespace latchkey::oauth {
 
@@ -67,13 +69,21 @@ std::int64_t end_all(store::Tx&, std::string_view did, Time now);
 struct Rotated {
   Session session;  // with the generation whose token to answer
 };
-struct Replayed {};  // an older token: the session was ended
-struct Refused {};   // no such session, expired, or presented by somebody else
-using Rotation = std::variant<Rotated, Replayed, Refused>;
+struct Ended {  // now: an older token was used, or the account is no more
+  const char* why;
+};
+struct Refused {  // nothing changed: no such session, presented by somebody else, or the account sleeps
+  const char* why;
+};
+struct OtherClientKey {  // by the client and with the DPoP key, but not by the key the session began with
+  Session session;
+};
+using Rotation = std::variant<Rotated, Ended, Refused, OtherClientKey>;
 /// One step of rotation, atomic. A repeat of the directly preceding token within the grace, by the same
 /// client, client key and DPoP key, gets the same successor; every other reuse ends the session (RFC 9700
 /// §4.14.2).
-Rotation rotate(store::Tx&, const RefreshTokens::Parts& presented, const RefreshProof& proof, Time now);
+Rotation rotate(store::Tx&, const RefreshTokens::Parts& presented, const RefreshProof& proof,
+                const StandingOf& standing, Time now);
 std::int64_t clean(store::Tx&, Time now);
 }  // namespace sessions
 

@@ -104,19 +104,31 @@ std::int64_t end_all(store::Tx& tx, std::string_view did, Time now) {
   return tx.exec(k_end_all, did, unix_micros(now));
 }
 
-Rotation rotate(store::Tx& tx, const RefreshTokens::Parts& presented, const RefreshProof& proof, Time now) {
+Rotation rotate(store::Tx& tx, const RefreshTokens::Parts& presented, const RefreshProof& proof,
+                const StandingOf& standing, Time now) {
   auto session = find_living(tx, presented.session_id, now);
-  if (!session) return Refused{};
+  if (!session) return Refused{"no living session"};
   // Somebody else's token tells nothing about the owner, so it neither rotates nor ends the session.
-  if (session->client_id != proof.client_id || session->dpop_jkt != proof.dpop_jkt ||
-      session->auth != proof.auth)
-    return Refused{};
-  if (presented.generation == session->generation - 1 && now - session->rotated_at <= k_refresh_grace)
-    return Rotated{std::move(*session)};
-  if (presented.generation != session->generation) {
+  if (session->client_id != proof.client_id) return Refused{"issued to another client"};
+  if (session->dpop_jkt != proof.dpop_jkt) return Refused{"bound to another DPoP key"};
+  if (session->auth != proof.auth) return OtherClientKey{std::move(*session)};
+  const bool repeated =
+      presented.generation == session->generation - 1 && now - session->rotated_at <= k_refresh_grace;
+  if (presented.generation != session->generation && !repeated) {
     revoke(tx, session->id, now);
-    return Replayed{};
+    return Ended{"replayed"};
   }
+  switch (standing(tx, session->did)) {
+    case Standing::active:
+      break;
+    case Standing::deactivated:
+      return Refused{"account deactivated"};
+    case Standing::takendown:
+    case Standing::missing:
+      revoke(tx, session->id, now);
+      return Ended{"account taken down or deleted"};
+  }
+  if (repeated) return Rotated{std::move(*session)};
   if (session->auth.kid) session->expires_at = now + k_confidential_idle_lifetime;
   // The transaction read this generation, so nobody else can have moved it; the condition says so in SQL too.
   if (tx.exec(k_rotate, session->id, session->generation, unix_micros(now), unix_micros(session->expires_at),

@@ -1,7 +1,9 @@
 // The token endpoint: RFC 6749 §4.1.3 and §6, RFC 7636 §4.6, RFC 9449 §5. And revocation, RFC 7009.
 
+#include <algorithm>
 #include <variant>
 
+#include "base/log.h"
 #include "oauth/pkce/pkce.h"
 #include "oauth/server/server.h"
 
@@ -14,11 +16,17 @@ Task<web::Response> Server::token(web::Request request) {
 
 Task<Result<json::Object, Fault>> Server::exchange(web::Request request) {
   CO_TRY(auto form, parameters(request));
-  CO_TRY(auto proof, check_proof(request.headers.all("dpop"), "POST", options_.issuer + "/oauth/token", {},
-                                 clock_.now()));
-  CO_TRY(auto caller, co_await authenticate(form));
-  caller.ip = request.remote_ip;
+  CO_TRY(auto proof, co_await check_proof(request.headers.all("dpop"), "POST",
+                                          options_.issuer + "/oauth/token", {}, clock_.now()));
   const auto grant_type = single(form, "grant_type");
+  auto authenticated = co_await authenticate(form);
+  if (!authenticated) {
+    if (authenticated.error().code == Error::invalid_client && grant_type == "refresh_token")
+      co_await look_for_lost_key(std::move(form));
+    co_return fail(std::move(authenticated.error()));
+  }
+  Caller caller = *std::move(authenticated);
+  caller.ip = request.remote_ip;
   if (!grant_type) co_return fault(Error::invalid_request, "grant_type is required");
   if (*grant_type == "authorization_code")
     co_return co_await exchange_code(std::move(form), std::move(caller), std::move(proof));
@@ -40,7 +48,7 @@ struct CodeReplayed {};
 using CodeOutcome = std::variant<Session, CodeReplayed, Fault>;
 
 // Everything is checked before anything is spent, so that a wrong guess changes nothing.
-CodeOutcome redeem(store::Tx& tx, const CodeExchange& in) {
+CodeOutcome redeem(store::Tx& tx, const CodeExchange& in, const StandingOf& standing) {
   const auto refused = [](const char* why) { return Fault{Error::invalid_grant, "Invalid code", why}; };
   const auto code = codes::find(tx, in.code_hash);
   if (!code) return refused("unknown");
@@ -51,11 +59,14 @@ CodeOutcome redeem(store::Tx& tx, const CodeExchange& in) {
   if (code->redirect_uri != in.redirect_uri) return refused("redirect_uri differs");
   if (!pkce_matches(in.verifier, code->code_challenge)) return refused("code_verifier");
   if (code->spent_at) {
-    // RFC 6749 §4.1.2: used twice, so somebody else has it: what it issued ends here.
+    // RFC 6749 §4.1.2: used twice, so what it issued ends. Only this far down: a thief of the code alone
+    // could get no token for it, and must not be able to sign its owner out (OWASP ASVS 5.0, 10.4.2: "the
+    // second valid request").
     if (code->session_id) sessions::revoke(tx, *code->session_id, in.now);
     return CodeReplayed{};
   }
   if (in.now >= code->expires_at) return refused("expired");
+  if (standing(tx, code->did) != Standing::active) return refused("account not active");
   if (!codes::spend(tx, in.code_hash, in.session_id, in.now)) return CodeReplayed{};
   Session session{
       .id = in.session_id,
@@ -87,7 +98,7 @@ Task<Result<json::Object, Fault>> Server::exchange_code(FormFields form, Caller 
   const CodeExchange in{codes::hash_of(*code),   *redirect_uri, *verifier,
                         caller.client->id.str(), proof.jkt,     caller.auth,
                         rng_.token(16),          caller.ip,     clock_.now()};
-  CodeOutcome outcome = co_await db_.write([&in](store::Tx& tx) { return redeem(tx, in); });
+  CodeOutcome outcome = co_await db_.write([&](store::Tx& tx) { return redeem(tx, in, options_.standing); });
   if (auto* f = std::get_if<Fault>(&outcome)) co_return fail(std::move(*f));
   if (std::get_if<CodeReplayed>(&outcome)) co_return fault(Error::invalid_grant, "Invalid code", "replayed");
   const Session& session = std::get<Session>(outcome);
@@ -103,23 +114,61 @@ Task<Result<json::Object, Fault>> Server::exchange_refresh(FormFields form, Call
     co_return fault(Error::unauthorized_client, "grant_types of this client does not have refresh_token");
   const Time now = clock_.now();
   const RefreshProof refresh{caller.client->id.str(), proof.jkt, caller.auth, caller.ip};
-  auto outcome =
-      co_await db_.write([&](store::Tx& tx) { return sessions::rotate(tx, *parts, refresh, now); });
-  if (std::get_if<sessions::Refused>(&outcome))
-    co_return fault(Error::invalid_grant, "Invalid refresh token", "refused");
-  if (std::get_if<sessions::Replayed>(&outcome))
-    co_return fault(Error::invalid_grant, "Refresh token replayed", "replayed");
+  auto outcome = co_await db_.write(
+      [&](store::Tx& tx) { return sessions::rotate(tx, *parts, refresh, options_.standing, now); });
+  if (const auto* refused = std::get_if<sessions::Refused>(&outcome))
+    co_return fault(Error::invalid_grant, "Invalid refresh token", refused->why);
+  if (const auto* ended = std::get_if<sessions::Ended>(&outcome))
+    co_return fault(Error::invalid_grant, "The session has ended", ended->why);
+  if (auto* other = std::get_if<sessions::OtherClientKey>(&outcome)) {
+    co_await end_if_key_is_gone(std::move(other->session));
+    co_return fault(Error::invalid_grant, "Invalid refresh token", "other client key than the session's");
+  }
   const Session& session = std::get<sessions::Rotated>(outcome).session;
   // RFC 6749 §6: a refresh may ask for less, never for more. The session keeps its scope.
-  std::string scope = session.scope;
+  const auto granted = ScopeSet::parse(session.scope), declared = ScopeSet::parse(caller.client->scope);
+  if (!granted || !declared) co_return fault(Error::invalid_grant, "Invalid refresh token", "scope");
+  // A client that declares less than it once did gets less; should it declare it again, the grant is still
+  // there.
+  ScopeSet scope = granted->intersect(*declared);
   if (const auto asked = single(form, "scope")) {
     const auto narrower = ScopeSet::parse(*asked);
-    const auto granted = ScopeSet::parse(session.scope);
-    if (!narrower || !granted || !narrower->has(k_scope_atproto))
-      co_return fault(Error::invalid_scope, "Invalid scope");
-    scope = granted->intersect(*narrower).str();
+    if (!narrower || !narrower->has(k_scope_atproto)) co_return fault(Error::invalid_scope, "Invalid scope");
+    scope = scope.intersect(*narrower);
   }
-  co_return token_response(session, scope, true, now);
+  co_return token_response(session, scope.str(), true, now);
+}
+
+namespace {
+
+// How the session's client authenticated when it began is a way it may authenticate today.
+bool offers(const Client& client, const ClientBinding& auth) {
+  if (!client.is_confidential() || !auth.kid) return !client.is_confidential() && !auth.kid;
+  return std::ranges::any_of(client.jwks.keys,
+                             [&](const Jwk& k) { return k.kid == *auth.kid && k.thumbprint() == auth.jkt; });
+}
+
+}  // namespace
+
+Task<void> Server::end_if_key_is_gone(Session session) {
+  // Our copy may be older than the key. When there is no document to be had, nothing is known.
+  const auto client = co_await clients_.load(session.client_id, Clients::Freshness::refetch);
+  if (!client || offers(**client, session.auth)) co_return;
+  log::info("session ended: the client's key is gone", {{"client_id", session.client_id}});
+  const Time now = clock_.now();
+  co_await db_.write([&](store::Tx& tx) { sessions::revoke(tx, session.id, now); });
+}
+
+// Whoever still uses a key that its client withdrew cannot authenticate, and shows us a session that has to
+// end: the client withdrew the key because it was lost, perhaps to this caller.
+Task<void> Server::look_for_lost_key(FormFields form) {
+  const auto parts = refresh_tokens_.parse(single(form, "refresh_token").value_or(""));
+  if (!parts) co_return;
+  const Time now = clock_.now();
+  auto session =
+      co_await db_.read([&](store::Tx& tx) { return sessions::find_living(tx, parts->session_id, now); });
+  if (session && session->client_id == single(form, "client_id"))
+    co_await end_if_key_is_gone(std::move(*session));
 }
 
 Task<web::Response> Server::revoke(web::Request request) {
