@@ -4,10 +4,12 @@
 // Source: https://atproto.com/specs/permission#resolution-and-caching
 
 #include <map>
-#include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "atproto/lexicon/resolver.h"
 #include "base/time.h"
@@ -19,46 +21,75 @@
 
 namespace latchkey::oauth {
 
-/// Older than this, a set is asked for again before it is used; when that fails the old one stays.
+/// From this age on a set is asked for again before it is used; when that fails the old one stays.
 inline constexpr std::chrono::hours k_set_stale_after{24};
-/// Older than this, a set is good for sessions that exist, not for new ones.
+/// From this age on a set is good for sessions that exist, not for new ones.
 inline constexpr std::chrono::hours k_set_expires_after{90 * 24};
-/// After a failure, this long nobody is asked again: without an old value, and with one.
+/// For so long after a failure nobody is asked again: where there is no document, and where there is one.
 inline constexpr std::chrono::minutes k_set_failure_memory{1};
 inline constexpr std::chrono::minutes k_set_refresh_pause{5};
 /// Unused for longer than any session may rest, a set is forgotten.
 inline constexpr std::chrono::hours k_set_forget_after{100 * 24};
-/// Names of different sets in one request.
+/// Different sets in one request.
 inline constexpr std::size_t k_max_sets_of_request = 10;
+/// JSON of one document; documents kept.
 inline constexpr std::size_t k_max_set_bytes = 64 * 1024;
+inline constexpr std::int64_t k_max_stored_sets = 5000;
+/// All scopes of an access token with the sets expanded: the token has to fit into a request's header.
+inline constexpr std::size_t k_max_expanded_bytes = 9 * 1024;
+
+/// A row of the database.
+struct StoredSet {
+  std::optional<std::string> document;  // JSON; absent when no try was ever good
+  Time fetched_at;                      // of the document
+  Time last_tried_at;
+  bool failed;  // the last try
+  Time used_at;
+};
+
+namespace stored_sets {
+std::optional<StoredSet> find(store::Tx&, std::string_view nsid);
+void store(store::Tx&, const lexicon::Resolved& set, std::string_view document, Time now);
+/// What is stored of an earlier try stays.
+void note_failure(store::Tx&, std::string_view nsid, std::string_view why, Time now);
+void note_use(store::Tx&, std::string_view nsid, Time now);
+/// Failures that are over, sets unused for long, and beyond k_max_stored_sets those unused for longest.
+std::int64_t clean(store::Tx&, Time now);
+}  // namespace stored_sets
 
 /// Thread-safe.
 class PermissionSets {
  public:
-  /// Without a resolver no set can be had that is not in the database.
-  PermissionSets(store::Database& db, lexicon::Resolver* resolver, const Clock& clock);
-  ~PermissionSets();
-  PermissionSets(const PermissionSets&) = delete;
+  /// Without a resolver, only sets that are in the database can be had.
+  PermissionSets(store::Database& db, lexicon::Resolver* resolver, const Clock& clock)
+      : db_(db), resolver_(resolver), clock_(clock) {}
 
   enum class For { new_session, refresh };
   using Sets = std::map<std::string, PermissionSet>;  // by NSID
 
-  /// The sets `scopes` includes. A new session needs every one of them: invalid_scope names the one that
-  /// cannot be had. A refresh takes what there is: a set that cannot be had is absent and grants nothing.
+  /// The sets `scopes` includes. A new session needs every one, and all of them to fit: else invalid_scope. A
+  /// refresh takes what there is: a set that cannot be had is absent and grants nothing.
   Task<Result<Sets, Fault>> load(ScopeSet scopes, For use);
 
-  /// `scopes` with every include replaced by the permissions of its set.
+  /// `scopes` with the permissions of its sets in the place of every include. A set that has grown so that
+  /// the whole would exceed k_max_expanded_bytes is left out.
   static ScopeSet expand(const ScopeSet& scopes, const Sets& sets);
 
   /// Forgets failures, and sets nobody has used for long.
   Task<void> clean();
 
  private:
-  struct Flights;
-  lexicon::Resolver* resolver_;
+  Task<std::optional<PermissionSet>> get(Nsid nsid, For use);
+  Task<void> get_into(Nsid nsid, For use, Completion<std::optional<PermissionSet>> to);
+  Task<void> refresh(Nsid nsid);
+  Task<void> fetch_if_due(Nsid nsid);
+  Task<std::optional<StoredSet>> find(Nsid nsid);
+
   store::Database& db_;
+  lexicon::Resolver* resolver_;
   const Clock& clock_;
-  std::unique_ptr<Flights> flights_;
+  std::mutex mutex_;
+  std::map<std::string, std::vector<Completion<bool>>> fetching_;  // and who waits for it
 };
 
 /// Component "oauth_sets".
