@@ -3,8 +3,9 @@ import assert from 'node:assert/strict'
 import { before, describe, it } from 'node:test'
 import { Agent } from '@atproto/api'
 import { Browser, signIn } from './lib/browser.mjs'
-import { certificateFor, confidentialApp, loopbackApp, MemoryStore, Site } from './lib/oauth-app.mjs'
-import { freshEmail, Network, ofThisSuite, temporaryFolder } from './lib/network.mjs'
+import { JoseKey } from '@atproto/oauth-client-node'
+import { certificateFor, confidentialApp, loopbackApp, MemoryStore, networkWithSite, Site } from './lib/oauth-app.mjs'
+import { freePorts, freshEmail, Network, ofThisSuite, temporaryFolder } from './lib/network.mjs'
 
 const collection = 'com.example.note'
 
@@ -166,9 +167,7 @@ describe('@atproto/oauth-client-node as a loopback client', () => {
 for (const jwks of ['uri', 'inline']) {
   describe(`@atproto/oauth-client-node as a confidential client, keys ${jwks === 'uri' ? 'at jwks_uri' : 'in the metadata'}`, () => {
     const make = async (t) => {
-      const certificate = await certificateFor('app.localhost', await temporaryFolder(t))
-      const site = await Site.start(t, { certificate })
-      const network = await Network.forTest(t, { env: { SSL_CERT_FILE: certificate.ca } })
+      const { network, site } = await networkWithSite(t)
       return { network, site, app: await confidentialApp(network, site, { jwks }) }
     }
     if (jwks === 'uri') aClient(make)
@@ -184,11 +183,82 @@ for (const jwks of ['uri', 'inline']) {
   })
 }
 
+describe('introspection', () => {
+  const agentOf = async (app, did) => {
+    const { dpopKey, authMethod, tokenSet } = await app.sessionGetter.getStored(did)
+    return { tokenSet, agent: await app.serverFactory.fromIssuer(tokenSet.iss, authMethod, dpopKey), dpopKey }
+  }
+  it('tells the owning client what its tokens are, and others nothing', async (t) => {
+    const { network, site } = await networkWithSite(t)
+    const owner = await confidentialApp(network, site)
+    const other = await confidentialApp(network, site, { path: '/other/', name: 'The Other App' })
+    const email = freshEmail()
+    const { session } = await signInto(owner, network, email)
+    await signInto(other, network, email)
+    const { agent, tokenSet, dpopKey } = await agentOf(owner, session.did)
+    const asked = (who, token) => who.request('introspection', { token })
+    const stranger = (await agentOf(other, session.did)).agent
+    for (const token of [tokenSet.access_token, tokenSet.refresh_token]) {
+      const answer = await asked(agent, token)
+      assert.equal(answer.active, true)
+      assert.equal(answer.sub, session.did)
+      assert.equal(answer.client_id, owner.clientMetadata.client_id)
+      assert.equal(answer.scope, 'atproto transition:generic')
+      assert.equal(answer.cnf.jkt, await owner.runtime.calculateJwkThumbprint(dpopKey.bareJwk))
+      assert.ok(answer.exp * 1000 > Date.now())
+      assert.deepEqual(await asked(stranger, token), { active: false })
+    }
+    assert.deepEqual(await asked(agent, 'no token at all'), { active: false })
+    await session.signOut()
+    for (const token of [tokenSet.access_token, tokenSet.refresh_token])
+      assert.deepEqual(await asked(agent, token), { active: false })
+  })
+
+  it('tells nothing to a client that has no key', async (t) => {
+    const network = await Network.forTest(t)
+    const app = loopbackApp(network)
+    const { session } = await signInto(app, network, freshEmail())
+    const { agent, tokenSet } = await agentOf(app, session.did)
+    await fails(agent.request('introspection', { token: tokenSet.access_token }), /unauthorized_client/)
+  })
+})
+
 describe('a confidential client', () => {
-  it('is refused without its key', async (t) => {
+  it('loses a session with the key it began with', async (t) => {
     const certificate = await certificateFor('app.localhost', await temporaryFolder(t))
     const site = await Site.start(t, { certificate })
-    const network = await Network.forTest(t, { env: { SSL_CERT_FILE: certificate.ca } })
+    const options = { dataDir: await temporaryFolder(t), port: await freePorts(), env: { SSL_CERT_FILE: certificate.ca } }
+    let network = await Network.start(options)
+    t.after(() => network.kill())
+    // A server that has just started has no copy of the keys.
+    const restart = async () => {
+      await network.stop()
+      network = await Network.start(options)
+    }
+    const app = await confidentialApp(network, site)
+    const { session } = await signInto(app, network, freshEmail())
+    const { dpopKey, authMethod, tokenSet } = await app.sessionGetter.getStored(session.did)
+    const agent = await app.serverFactory.fromIssuer(tokenSet.iss, authMethod, dpopKey)
+    await restart()
+    const refreshed = await agent.refresh(tokenSet)
+    const access = () =>
+      agent.dpopFetch(`${network.urls.pds}/xrpc/com.atproto.server.getSession`, { headers: { authorization: `DPoP ${refreshed.access_token}` } })
+    assert.equal((await access()).status, 200)
+
+    const published = site.documents['/jwks.json']
+    site.documents['/jwks.json'] = { keys: [(await JoseKey.generate(['ES256'], 'key-2')).publicJwk] }
+    await restart()
+    await fails(agent.refresh(refreshed), /invalid_client/)
+    assert.equal((await access()).status, 401)
+    // It does not come back with the key.
+    site.documents['/jwks.json'] = published
+    await restart()
+    await fails(agent.refresh(refreshed), /invalid_grant/)
+    assert.equal((await access()).status, 401)
+  })
+
+  it('is refused without its key', async (t) => {
+    const { network, site } = await networkWithSite(t)
     const impostor = await confidentialApp(network, site)
     await confidentialApp(network, site) // publishes another key under the same kid
     await fails(impostor.authorize(network.urls.pds), /invalid_client/)

@@ -35,12 +35,20 @@ function formsOf(html) {
 export class Page {
   constructor(url, status, headers, text) {
     Object.assign(this, { url, status, headers, text, forms: formsOf(text) })
+    this.links = [...text.matchAll(/<a\b([^>]*)>([\s\S]*?)<\/a>/gi)].map(([, head, body]) => ({
+      href: attributesOf(head).href,
+      text: decode(body.replace(/<[^>]*>/g, '')).trim(),
+    }))
   }
   get title() {
     return decode(/<title>([^<]*)</.exec(this.text)?.[1] ?? '')
   }
   get words() {
     return decode(this.text.replace(/<[^>]*>/g, ' ')).replace(/\s+/g, ' ')
+  }
+  /** Whether the label of a box says so. */
+  isNew(field) {
+    return new RegExp(`<label for="${field.id}">[^]*?</label>`).exec(this.text)[0].includes('>new<')
   }
   formWith(name) {
     return this.forms.find((form) => form.has(name))
@@ -108,21 +116,41 @@ export class Browser {
     return page
   }
 
+  /** As typed, or as sent there by an app. */
   async open(url) {
     return this.#follow(await this.request(url, { headers: { 'sec-fetch-site': 'none', 'sec-fetch-mode': 'navigate' } }))
   }
 
-  /** Fills a form of the page and presses a button of it. */
+  async follow(page, text) {
+    const link = page.links.find((l) => l.text === text)
+    if (!link) throw new Error(`no link ${text} on ${page.url}`)
+    const headers = { 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'navigate' }
+    return this.#follow(await this.request(new URL(link.href, page.url), { headers }))
+  }
+
+  /**
+   * Fills a form of the page and presses a button of it. For what one switches on and off, the value is a function that
+   * answers whether it is on.
+   */
   async submit(page, form, values = {}, button) {
     const fields = new URLSearchParams()
-    for (const field of form.fields) fields.append(field.name, values[field.name] ?? field.value ?? '')
+    for (const field of form.fields) {
+      const given = values[field.name]
+      if (['checkbox', 'radio'].includes(field.type)) {
+        if (given ? given(field) : 'checked' in field) fields.append(field.name, field.value ?? 'on')
+      } else {
+        fields.append(field.name, given ?? field.value ?? '')
+      }
+    }
     if (button) {
       const pressed = form.buttons.find((b) => b.value === button)
       if (!pressed) throw new Error(`no button ${button} on ${page.url}`)
       fields.append(pressed.name, pressed.value)
     }
+    const action = new URL(form.action, page.url)
+    if (!this.stays.has(action.origin)) return { left: action, from: page, posted: fields }
     return this.#follow(
-      await this.request(new URL(form.action, page.url), {
+      await this.request(action, {
         method: 'POST',
         body: fields.toString(),
         headers: {
@@ -138,33 +166,56 @@ export class Browser {
 
 /**
  * Goes through the sign-in pages from an authorize URL until the browser is sent back to the app.
- * `mailbox` answers mails(to) and codeAfter(to, seen). Returns that last URL and the pages that were seen.
+ * `mailbox` answers mails(to) and codeAfter(to, seen).
+ *  - `stay`: stays signed in on this device
+ *  - `account`: the DID to choose where accounts are offered; without it, another one than those
+ *  - `keep(scope)`: whether what the page offers to switch off stays on
+ * Returns where the browser was sent to, the answer's parameters wherever they were, the last page, and what was seen.
  */
-export async function signIn(browser, mailbox, authorizeUrl, email, { decision = 'approve' } = {}) {
+export async function signIn(browser, mailbox, authorizeUrl, email, { decision = 'approve', stay = false, account, keep } = {}) {
   const steps = []
-  let seen = (await mailbox.mails(email)).length
+  const pages = {}
+  let seen = email ? (await mailbox.mails(email)).length : 0
   let page = await browser.open(authorizeUrl)
+  const at = (name) => {
+    steps.push(name)
+    pages[name] = page
+  }
   for (let i = 0; i < 12; ++i) {
-    if (page.left) return { url: page.left, steps, last: page.from }
+    if (page.left) {
+      const { left: url, posted, from: last } = page
+      const parameters = posted ?? (url.hash ? new URLSearchParams(url.hash.slice(1)) : url.searchParams)
+      return { url, steps, pages, last, parameters }
+    }
     if (page.status !== 200) throw new Error(`${page.status} at ${page.url}: ${page.words}`)
-    if (page.formWith('email')) {
-      steps.push('email')
+    const away = page.forms.find((form) => !browser.stays.has(new URL(form.action, page.url).origin))
+    if (away) {
+      at('form_post')
+      page = await browser.submit(page, away)
+    } else if (page.formWith('account')) {
+      at('choose')
+      page = account
+        ? await browser.submit(page, page.formWith('account'), {}, account)
+        : await browser.follow(page, 'Use another account')
+    } else if (page.formWith('email')) {
+      at('email')
       page = await browser.submit(page, page.formWith('email'), { email })
     } else if (page.formTo('/auth/send')) {
-      steps.push('send')
+      at('send')
       page = await browser.submit(page, page.formTo('/auth/send'))
     } else if (page.formWith('code')) {
-      steps.push('code')
+      at('code')
       const code = await mailbox.codeAfter(email, seen++)
-      page = await browser.submit(page, page.formWith('code'), { code })
+      page = await browser.submit(page, page.formWith('code'), { code, stay: () => stay })
     } else if (page.formWith('action')) {
-      steps.push('consent')
-      page = await browser.submit(page, page.formWith('action'), {}, decision)
+      at('consent')
+      const scope = keep && ((field) => 'required' in field || keep(field.value))
+      page = await browser.submit(page, page.formWith('action'), { scope }, decision)
     } else {
       throw new Error(`nothing to do at ${page.url}: ${page.words}`)
     }
   }
-  throw new Error('the sign-in has no end')
+  throw new Error(`the sign-in has no end: ${steps}`)
 }
 
 export { codeIn }

@@ -84,12 +84,12 @@ export class Site {
   }
 }
 
-/** Publishes what a confidential client publishes. `jwks`: inside the metadata, or behind its jwks_uri. */
-export async function publishConfidential(site, { jwks = 'uri', scope = usual, path = '/client-metadata.json', name = 'The Confidential App' } = {}) {
+/** Publishes what a confidential client publishes, below `path`. `jwks`: inside the metadata, or behind its jwks_uri. */
+export async function publishConfidential(site, { jwks = 'uri', scope = usual, path = '/', name = 'The Confidential App' } = {}) {
   const key = await JoseKey.generate(['ES256'], 'key-1')
   const keys = { keys: [key.publicJwk] }
   const metadata = {
-    client_id: site.origin + path,
+    client_id: `${site.origin}${path}client-metadata.json`,
     client_name: name,
     client_uri: site.origin,
     redirect_uris: [`https://app.example.com/callback`, `${site.origin}/callback`],
@@ -100,10 +100,10 @@ export async function publishConfidential(site, { jwks = 'uri', scope = usual, p
     token_endpoint_auth_method: 'private_key_jwt',
     token_endpoint_auth_signing_alg: 'ES256',
     dpop_bound_access_tokens: true,
-    ...(jwks === 'uri' ? { jwks_uri: `${site.origin}/jwks.json` } : { jwks: keys }),
+    ...(jwks === 'uri' ? { jwks_uri: `${site.origin}${path}jwks.json` } : { jwks: keys }),
   }
-  site.documents[path] = metadata
-  site.documents['/jwks.json'] = keys
+  site.documents[`${path}client-metadata.json`] = metadata
+  site.documents[`${path}jwks.json`] = keys
   return { metadata, key }
 }
 

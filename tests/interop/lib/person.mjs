@@ -5,38 +5,54 @@ export async function go(page, button) {
   await Promise.all([page.waitForEvent('framenavigated', (frame) => frame === page.mainFrame()), button.click()])
 }
 
+export const button = (page, name) => page.getByRole('button', { name, exact: true })
+
 /**
  * Goes through the sign-in pages until the browser is back at `origin`. Returns what was seen.
- * `at` may do more at a page before it is left: {consent: async (page) => …}.
+ *  - `stay`: stays signed in on this device
+ *  - `account`: the handle to choose where accounts are offered; without it, another one than those
+ *  - `javaScript`: whether pages with nothing but a button press it themselves; then they are not among what was seen
+ *  - `at`: what else is done at a page before it is left, {consent: async (page) => …}
  */
-export async function passThrough(page, network, email, { origin, decision = 'Approve', at = {} }) {
-  const button = (name) => page.getByRole('button', { name, exact: true })
+export async function passThrough(page, network, email, { origin, decision = 'Approve', stay = false, account, javaScript = true, at = {} }) {
   const places = {
+    choose: page.getByRole('heading', { name: 'Choose an account' }),
     email: page.getByLabel('E-mail address'),
-    send: button('Send code'),
+    send: button(page, 'Send code'),
     code: page.getByLabel('Code', { exact: true }),
-    consent: button('Approve'),
+    consent: button(page, 'Approve'),
+    form_post: page.getByRole('heading', { name: 'Back to the app' }),
   }
   const anything = Object.values(places).reduce((all, place) => all.or(place))
-  let seen = (await network.mails(email)).length
+  let seen = email ? (await network.mails(email)).length : 0
   const steps = []
-  for (let i = 0; i < 12; ++i) {
+  for (let i = 0; i < 20; ++i) {
     if (new URL(page.url()).origin === origin) return steps
     await anything.first().waitFor()
-    const [name] = (await Promise.all(Object.entries(places).map(async ([n, p]) => [n, await p.isVisible()]))).find(([, is]) => is) ?? []
+    const visible = await Promise.all(Object.entries(places).map(async ([name, place]) => [name, await place.isVisible()]))
+    const [name] = visible.find(([, is]) => is) ?? []
     if (!name) continue // it has gone on by itself
+    if (javaScript && ['send', 'form_post'].includes(name)) {
+      await places[name].waitFor({ state: 'hidden' })
+      continue
+    }
     steps.push(name)
     await at[name]?.(page)
-    if (name === 'email') {
+    if (name === 'choose') {
+      await go(page, account ? page.getByRole('button', { name: `@${account}` }) : page.getByRole('link', { name: 'Use another account' }))
+    } else if (name === 'email') {
       await places.email.fill(email)
-      await go(page, button('Continue'))
+      await go(page, button(page, 'Continue'))
     } else if (name === 'send') {
-      await go(page, button('Send code'))
+      await go(page, button(page, 'Send code'))
     } else if (name === 'code') {
+      await page.getByLabel('Stay signed in on this device').setChecked(stay)
       await places.code.fill(await network.codeAfter(email, seen++))
-      await go(page, button('Continue'))
+      await go(page, button(page, 'Continue'))
+    } else if (name === 'consent') {
+      await go(page, button(page, decision))
     } else {
-      await go(page, button(decision))
+      await go(page, button(page, 'Continue'))
     }
   }
   throw new Error(`the sign-in has no end: ${steps} at ${page.url()}`)
