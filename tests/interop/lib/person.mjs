@@ -46,7 +46,8 @@ export async function passThrough(page, network, email, { origin, decision = 'Ap
     } else if (name === 'send') {
       await go(page, button(page, 'Send code'))
     } else if (name === 'code') {
-      await page.getByLabel('Stay signed in on this device').setChecked(stay)
+      const box = page.getByLabel('Stay signed in on this device')
+      if (await box.isVisible()) await box.setChecked(stay)
       await places.code.fill(await network.codeAfter(email, seen++))
       await go(page, button(page, 'Continue'))
     } else if (name === 'consent') {
