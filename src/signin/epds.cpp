@@ -95,11 +95,13 @@ struct Epds::Impl {
         pages(
             {.origin = options.auth_origin, .service_host = Url::parse(options.pds.public_url)->authority()},
             templates),
+        devices(parts.db, parts.clock, parts.rng, derive(options.session_secret, "latchkey signin devices"),
+                pages.https()),
         codes({.service_name = options.service_name, .service_host = pages.service_host()}, parts.db, otp,
               parts.mailer, templates),
         sign_in({.secret = derive(options.session_secret, "latchkey signin flows"),
                  .may_sign_up = options.may_sign_up},
-                parts.db, oauth, pds.accounts(), otp, codes, pages, parts.clock, parts.rng) {}
+                parts.db, oauth, pds.accounts(), otp, codes, devices, pages, parts.clock, parts.rng) {}
 
   std::string public_url, auth_origin;
   web::StaticFiles static_files;
@@ -110,6 +112,7 @@ struct Epds::Impl {
   pds::Pds pds;
   auth::EmailOtp otp;
   Pages pages;
+  Devices devices;
   CodeMail codes;
   SignIn sign_in;
 };
@@ -127,6 +130,7 @@ Task<void> Epds::start() {
 Task<void> Epds::clean() {
   co_await impl_->oauth.clean();
   co_await impl_->otp.clean();
+  co_await impl_->devices.clean();
   co_await impl_->sign_in.clean();
   co_await impl_->pds.accounts().resume_unfinished(pds::Unfinished::abandoned);
 }

@@ -17,10 +17,15 @@ struct Flow {
   std::optional<std::string> locked_did = {};  // login_hint: only this account may finish
   std::optional<std::string> email = {};       // where the code goes
   std::optional<Time> sent_at = {};            // a code was asked for
-  std::optional<std::string> session = {};     // hash of the session cookie set when the code was right
-  std::optional<std::string> proven_email =
-      {};  // whose mailbox this browser can read: the only source of identity
+  std::optional<std::string> session = {};     // hash of the session cookie set at the proof
+  // Who this browser is, the only source of identity: whose mailbox it can read, or which of the accounts
+  // signed in on this device was chosen. At most one of the two.
+  std::optional<std::string> proven_email = {};
+  std::optional<std::string> proven_did = {};
+  bool stay = false;  // "stay signed in" was ticked beside the code
   Time created_at = {};
+
+  bool is_proven() const { return proven_email || proven_did; }
 };
 
 namespace flows {
@@ -34,8 +39,13 @@ bool take_address(store::Tx&, std::string_view id, std::string_view email, Time 
 void forget_address(store::Tx&, std::string_view id);
 /// True for the first caller only, so that one page load sends one mail.
 bool mark_sent(store::Tx&, std::string_view id, Time now);
-/// False when the flow is at another address by now. A second proof of the same one replaces the session.
-bool prove(store::Tx&, std::string_view id, std::string_view email, std::string_view session);
+/// False when the flow is at another address by now, or an account was chosen. A second proof of the same
+/// address replaces the session.
+bool prove(store::Tx&, std::string_view id, std::string_view email, std::string_view session, bool stay);
+/// The account was chosen among those signed in on this device. False after an address was proven.
+bool choose(store::Tx&, std::string_view id, std::string_view did, std::string_view session);
+/// Back to the beginning: nobody is proven, no address is known.
+void start_over(store::Tx&, std::string_view id);
 std::int64_t clean(store::Tx&, Time now);
 }  // namespace flows
 

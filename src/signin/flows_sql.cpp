@@ -7,15 +7,24 @@ constexpr Sql k_insert{
     "INSERT INTO signin_flow (id, browser, locked_did, email, created_at) VALUES (?1, ?2, ?3, ?4, ?5) "
     "ON CONFLICT (id) DO NOTHING"};
 constexpr Sql k_find{
-    "SELECT locked_did, email, sent_at, session, proven_email, created_at FROM signin_flow "
+    "SELECT locked_did, email, sent_at, session, proven_email, created_at, proven_did, stay FROM signin_flow "
     "WHERE id = ?1 AND browser = ?2"};
 constexpr Sql k_take_address{
     "UPDATE signin_flow SET email = ?2, sent_at = ?3 "
-    "WHERE id = ?1 AND proven_email IS NULL AND (email IS NULL OR email <> ?2 OR sent_at IS NULL)"};
+    "WHERE id = ?1 AND proven_email IS NULL AND proven_did IS NULL AND (email IS NULL OR email <> ?2 OR "
+    "sent_at IS NULL)"};
 constexpr Sql k_forget_address{
-    "UPDATE signin_flow SET email = NULL, sent_at = NULL WHERE id = ?1 AND proven_email IS NULL"};
+    "UPDATE signin_flow SET email = NULL, sent_at = NULL "
+    "WHERE id = ?1 AND proven_email IS NULL AND proven_did IS NULL"};
 constexpr Sql k_mark_sent{"UPDATE signin_flow SET sent_at = ?2 WHERE id = ?1 AND sent_at IS NULL"};
-constexpr Sql k_prove{"UPDATE signin_flow SET proven_email = ?2, session = ?3 WHERE id = ?1 AND email = ?2"};
+constexpr Sql k_prove{
+    "UPDATE signin_flow SET proven_email = ?2, session = ?3, stay = ?4 "
+    "WHERE id = ?1 AND email = ?2 AND proven_did IS NULL"};
+constexpr Sql k_choose{
+    "UPDATE signin_flow SET proven_did = ?2, session = ?3 WHERE id = ?1 AND proven_email IS NULL"};
+constexpr Sql k_start_over{
+    "UPDATE signin_flow SET email = NULL, sent_at = NULL, session = NULL, proven_email = NULL, "
+    "proven_did = NULL, stay = 0 WHERE id = ?1"};
 constexpr Sql k_clean{"DELETE FROM signin_flow WHERE created_at < ?1"};
 }  // namespace
 
@@ -32,6 +41,8 @@ std::optional<Flow> find(store::Tx& tx, std::string_view id, std::string_view br
               .sent_at = row->opt_time(2),
               .session = row->opt_text(3),
               .proven_email = row->opt_text(4),
+              .proven_did = row->opt_text(6),
+              .stay = row->int64(7) != 0,
               .created_at = row->time(5)};
 }
 bool take_address(store::Tx& tx, std::string_view id, std::string_view email, Time now) {
@@ -39,9 +50,13 @@ bool take_address(store::Tx& tx, std::string_view id, std::string_view email, Ti
 }
 void forget_address(store::Tx& tx, std::string_view id) { tx.exec(k_forget_address, id); }
 bool mark_sent(store::Tx& tx, std::string_view id, Time now) { return tx.exec(k_mark_sent, id, now) == 1; }
-bool prove(store::Tx& tx, std::string_view id, std::string_view email, std::string_view session) {
-  return tx.exec(k_prove, id, email, session) == 1;
+bool prove(store::Tx& tx, std::string_view id, std::string_view email, std::string_view session, bool stay) {
+  return tx.exec(k_prove, id, email, session, std::int64_t{stay}) == 1;
 }
+bool choose(store::Tx& tx, std::string_view id, std::string_view did, std::string_view session) {
+  return tx.exec(k_choose, id, did, session) == 1;
+}
+void start_over(store::Tx& tx, std::string_view id) { tx.exec(k_start_over, id); }
 std::int64_t clean(store::Tx& tx, Time now) { return tx.exec(k_clean, now - std::chrono::hours(1)); }
 
 }  // namespace latchkey::signin::flows

@@ -42,7 +42,7 @@ TEST_P(Flows, KeepWhatTheyWereOpenedWith) {
   EXPECT_EQ(flow->locked_did, "did:plc:x");
   EXPECT_EQ(flow->email, "a@example.com");
   EXPECT_EQ(flow->created_at, now);
-  EXPECT_FALSE(flow->sent_at || flow->session || flow->proven_email);
+  EXPECT_FALSE(flow->sent_at || flow->session || flow->is_proven() || flow->stay);
 }
 
 TEST_P(Flows, ASecondOpeningChangesNothing) {
@@ -87,7 +87,7 @@ TEST_P(Flows, StartingOverForgetsAddressAndMail) {
 TEST_P(Flows, AfterTheProofTheAddressStays) {
   insert({.id = "f", .browser = "b", .created_at = clock_.now()});
   address("a@example.com", clock_.now());
-  write([&](store::Tx& tx) { flows::prove(tx, "f", "a@example.com", "session"); });
+  write([&](store::Tx& tx) { flows::prove(tx, "f", "a@example.com", "session", false); });
   EXPECT_FALSE(address("b@example.com", clock_.now()));
   write([&](store::Tx& tx) { flows::forget_address(tx, "f"); });
   EXPECT_EQ(find()->email, "a@example.com");
@@ -98,17 +98,47 @@ TEST_P(Flows, AfterTheProofTheAddressStays) {
 TEST_P(Flows, ASecondProofReplacesTheSessionOnlyForTheSameAddress) {
   insert({.id = "f", .browser = "b", .created_at = clock_.now()});
   address("a@example.com", clock_.now());
-  EXPECT_TRUE(write([&](store::Tx& tx) { return flows::prove(tx, "f", "a@example.com", "one"); }));
-  EXPECT_TRUE(write([&](store::Tx& tx) { return flows::prove(tx, "f", "a@example.com", "two"); }));
-  EXPECT_FALSE(write([&](store::Tx& tx) { return flows::prove(tx, "f", "b@example.com", "three"); }));
+  EXPECT_TRUE(write([&](store::Tx& tx) { return flows::prove(tx, "f", "a@example.com", "one", false); }));
+  EXPECT_TRUE(write([&](store::Tx& tx) { return flows::prove(tx, "f", "a@example.com", "two", false); }));
+  EXPECT_FALSE(write([&](store::Tx& tx) { return flows::prove(tx, "f", "b@example.com", "three", false); }));
   EXPECT_EQ(find()->session, "two");
   EXPECT_EQ(find()->proven_email, "a@example.com");
+}
+
+TEST_P(Flows, AChosenAccountIsWhoThisIsAndNoAddressCanJoinIt) {
+  insert({.id = "f", .browser = "b", .created_at = clock_.now()});
+  address("a@example.com", clock_.now());
+  EXPECT_TRUE(write([&](store::Tx& tx) { return flows::choose(tx, "f", "did:plc:x", "one"); }));
+  EXPECT_FALSE(write([&](store::Tx& tx) { return flows::prove(tx, "f", "a@example.com", "two", true); }));
+  EXPECT_FALSE(address("b@example.com", clock_.now()));
+  EXPECT_EQ(find()->proven_did, "did:plc:x");
+  EXPECT_FALSE(find()->proven_email || find()->stay);
+  EXPECT_EQ(find()->session, "one");
+}
+
+TEST_P(Flows, AProvenAddressIsNotOverruledByAChoice) {
+  insert({.id = "f", .browser = "b", .created_at = clock_.now()});
+  address("a@example.com", clock_.now());
+  EXPECT_TRUE(write([&](store::Tx& tx) { return flows::prove(tx, "f", "a@example.com", "one", true); }));
+  EXPECT_FALSE(write([&](store::Tx& tx) { return flows::choose(tx, "f", "did:plc:x", "two"); }));
+  EXPECT_TRUE(find()->stay);
+  EXPECT_FALSE(find()->proven_did.has_value());
+}
+
+TEST_P(Flows, SwitchingForgetsWhoItWas) {
+  insert({.id = "f", .browser = "b", .created_at = clock_.now()});
+  address("a@example.com", clock_.now());
+  write([&](store::Tx& tx) { return flows::prove(tx, "f", "a@example.com", "one", true); });
+  write([&](store::Tx& tx) { flows::start_over(tx, "f"); });
+  const auto flow = find();
+  EXPECT_FALSE(flow->is_proven() || flow->session || flow->email || flow->sent_at || flow->stay);
+  EXPECT_TRUE(write([&](store::Tx& tx) { return flows::choose(tx, "f", "did:plc:x", "two"); }));
 }
 
 TEST_P(Flows, AProofIsForTheAddressTheFlowIsAt) {
   insert({.id = "f", .browser = "b", .created_at = clock_.now()});
   address("b@example.com", clock_.now());
-  EXPECT_FALSE(write([&](store::Tx& tx) { return flows::prove(tx, "f", "a@example.com", "late"); }))
+  EXPECT_FALSE(write([&](store::Tx& tx) { return flows::prove(tx, "f", "a@example.com", "late", false); }))
       << "the address was changed while the code was checked";
   EXPECT_FALSE(find()->proven_email.has_value());
 }

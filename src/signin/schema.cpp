@@ -38,6 +38,10 @@ CREATE TABLE signin_device_account (
 );
 CREATE INDEX signin_device_account_did ON signin_device_account (did);
 CREATE INDEX signin_device_account_expires ON signin_device_account (expires_at);
+)sql"},
+                                             {"signin", 3, R"sql(
+ALTER TABLE signin_flow ADD COLUMN proven_did TEXT;
+ALTER TABLE signin_flow ADD COLUMN stay BIGINT NOT NULL DEFAULT 0;
 )sql"}};
 
 }  // namespace

@@ -1,0 +1,44 @@
+#pragma once
+// What the steps of a sign-in share. Only sign_in*.cpp include this.
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/encoding.h"
+#include "crypto/hash.h"
+#include "mail/address.h"
+#include "oauth/server/server.h"
+#include "signin/devices.h"
+#include "web/http.h"
+
+namespace latchkey::signin {
+
+inline std::string hash_text(std::string_view text) { return base64url(crypto::sha256(as_bytes(text))); }
+
+// For CSP form-action. Browsers apply it to every redirect that answers a form, also to those of the app's
+// own callback to its next page, which may be on another host: so the scheme, and no host.
+inline std::string redirect_scheme(std::string_view redirect_uri) {
+  return std::string(redirect_uri.substr(0, redirect_uri.find(':') + 1));
+}
+
+/// "" when there is no address.
+inline std::string masked(std::string_view email) {
+  const auto address = mail::EmailAddress::parse(email);
+  return address ? address->masked() : std::string();
+}
+
+inline oauth::ScopeSet asked_scopes(const oauth::OpenRequest& open) {
+  const auto asked = oauth::ScopeSet::parse(open.request.scope);
+  return asked ? *asked : oauth::ScopeSet();
+}
+
+inline oauth::Approval approval_of(std::string did, oauth::ScopeSet scope, const web::Request& request,
+                                   const std::optional<Visit>& visit) {
+  return {.did = std::move(did),
+          .scope = std::move(scope),
+          .ip = request.remote_ip,
+          .device = visit ? visit->device : std::string()};
+}
+
+}  // namespace latchkey::signin
