@@ -303,25 +303,28 @@ Page Browser::follow_all(Page page) {
 
 // --- App
 
-App::App(World& world, Kind kind, std::string name)
+App::App(World& world, Kind kind, std::string name, std::string scope, std::string host)
     : dpop_key(crypto::PrivateKey::generate(crypto::Curve::p256, world.rng)),
       world_(world),
       kind_(kind),
       client_key_(crypto::PrivateKey::generate(crypto::Curve::p256, world.rng)) {
+  if (scope.empty())
+    scope =
+        kind == Kind::loopback ? "atproto transition:generic" : "atproto transition:generic transition:email";
   if (kind == Kind::loopback) {
     redirect_uri_ = "http://127.0.0.1:4321/callback";
-    client_id_ = "http://localhost?" + encode_form({{"redirect_uri", "http://127.0.0.1/callback"},
-                                                    {"scope", "atproto transition:generic"}});
+    client_id_ =
+        "http://localhost?" + encode_form({{"redirect_uri", "http://127.0.0.1/callback"}, {"scope", scope}});
     return;
   }
-  const std::string host = kind == Kind::web ? "web.example" : "app.example";
+  if (host.empty()) host = kind == Kind::web ? "web.example" : "app.example";
   client_id_ = fmt::format("https://{}/client-metadata.json", host);
   redirect_uri_ = fmt::format("https://{}/callback", host);
   metadata_ = {{"client_id", client_id_},
                {"client_name", name},
                {"grant_types", json::Array{"authorization_code", "refresh_token"}},
                {"response_types", json::Array{"code"}},
-               {"scope", "atproto transition:generic transition:email"},
+               {"scope", scope},
                {"redirect_uris", json::Array{redirect_uri_}},
                {"dpop_bound_access_tokens", true},
                {"token_endpoint_auth_method", kind == Kind::web ? "none" : "private_key_jwt"}};

@@ -189,7 +189,9 @@ struct Tokens {
 class App {
  public:
   enum class Kind { loopback, web, confidential };
-  explicit App(World& world, Kind kind = Kind::loopback, std::string name = "Example App");
+  /// `scope` is what its metadata declares, "" for the usual; `host` is its own, "" for the kind's.
+  explicit App(World& world, Kind kind = Kind::loopback, std::string name = "Example App",
+               std::string scope = "", std::string host = "");
 
   struct Login {
     std::string request_uri, state, verifier;

@@ -24,7 +24,7 @@ json::Object Server::metadata() const {
           {"jwks_uri", issuer + "/oauth/jwks"},
           {"scopes_supported", scopes_supported()},
           {"response_types_supported", json::Array{"code"}},
-          {"response_modes_supported", json::Array{"query", "fragment"}},
+          {"response_modes_supported", json::Array{"query", "fragment", "form_post"}},
           {"grant_types_supported", json::Array{"authorization_code", "refresh_token"}},
           {"code_challenge_methods_supported", json::Array{"S256"}},
           {"token_endpoint_auth_methods_supported", json::Array{"none", "private_key_jwt"}},

@@ -53,8 +53,8 @@ Task<Result<json::Object, Fault>> Server::pushed(web::Request request) {
     co_return fault(Error::invalid_request, "code_challenge_method must be \"S256\"");
 
   ar.response_mode = single(form, "response_mode").value_or("query");
-  if (ar.response_mode != "query" && ar.response_mode != "fragment")
-    co_return fault(Error::invalid_request, "response_mode must be \"query\" or \"fragment\"");
+  if (ar.response_mode != "query" && ar.response_mode != "fragment" && ar.response_mode != "form_post")
+    co_return fault(Error::invalid_request, "response_mode must be \"query\", \"fragment\" or \"form_post\"");
 
   const auto asked = ScopeSet::parse(single(form, "scope").value_or(""));
   if (!asked) co_return fault(Error::invalid_scope, asked.error().detail);

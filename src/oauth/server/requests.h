@@ -28,7 +28,7 @@ struct ClientBinding {
 struct AuthorizationRequest {
   std::string id = {};  // hash of the request_uri
   std::string client_id = {}, redirect_uri = {}, scope = {}, state = {}, code_challenge = {};
-  std::string response_mode = "query";  // or "fragment", "form_post"
+  std::string response_mode = "query";  // or "fragment", "form_post", "form_post"
   std::optional<std::string> login_hint = {}, prompt = {};
   std::string dpop_jkt = {};
   ClientBinding auth = {};

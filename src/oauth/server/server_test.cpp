@@ -260,7 +260,7 @@ TEST_P(AuthorizationServer, ParRefusesWhatItMust) {
       {with(par_form(), "request_uri", "urn:x"), "invalid_request", "a pushed request points nowhere"},
       {with(par_form(), "request", "eyJ"), "invalid_request", "request objects"},
       {with(par_form(), "prompt", "sometimes"), "invalid_request", "unknown prompt"},
-      {with(par_form(), "response_mode", "form_post"), "invalid_request", "not supported"},
+      {with(par_form(), "response_mode", "web_message"), "invalid_request", "not supported"},
       {with(par_form(), "client_secret", "x"), "invalid_client", "shared secrets"},
       {with(par_form(), "client_id", "https://nobody.example/x"), "invalid_client_metadata",
        "unreachable document"},
