@@ -11,6 +11,7 @@
 #include <exception>
 #include <filesystem>
 
+#include "atproto/lexicon/network_resolver.h"
 #include "base/log.h"
 #include "config.h"
 #include "dev/network.h"
@@ -152,6 +153,7 @@ int serve() {
   web::DnsResolver dns;
   identity::Resolver resolver({.plc_url = config->plc_url, .development = config->dev_mode}, fetch, &dns,
                               clock);
+  lexicon::NetworkResolver lexicons({}, resolver, fetch, dns);
   ThreadPool passwords(1, 100), reads(2, 1000), mails(4, 10'000);
   mail::SmtpSender mailer(
       {.server = config->smtp, .from = config->from, .helo = Url::parse(config->pds.public_url)->host}, mails,
@@ -165,7 +167,7 @@ int serve() {
                      .storage_secret = config->storage_secret,
                      .may_sign_up = config->may_sign_up,
                      .local_hosts = config->dev_mode ? oauth::LocalHosts::allow : oauth::LocalHosts::refuse},
-                    {*db, fetch, &resolver, mailer, passwords, reads, clock, rng});
+                    {*db, fetch, &resolver, &lexicons, mailer, passwords, reads, clock, rng});
   run(epds.start());
   web::Server server({.trusted_proxies = config->trusted_proxies, .access_log = true}, epds.router());
   server.listen(config->listen_address, config->port);

@@ -2,10 +2,12 @@
 
 #include <fmt/format.h>
 
+#include "atproto/lexicon/network_resolver.h"
 #include "base/encoding.h"
 #include "base/log.h"
 #include "base/secrets_file.h"
 #include "dev/demo_app/demo_app.h"
+#include "dev/lexicon_names/lexicon_names.h"
 #include "dev/mailbox/mailbox.h"
 #include "dev/plc_directory/directory.h"
 #include "oauth/client/client.h"
@@ -107,6 +109,9 @@ struct Network::Impl {
 
     db = store::open_sqlite(options.data_dir + "/pds.sqlite");
     signin::migrate_epds(*db);
+    lexicon_names = std::make_unique<LexiconNames>(*db);
+    lexicons = std::make_unique<lexicon::NetworkResolver>(lexicon::NetworkOptions{}, *resolver, *fetch,
+                                                          *lexicon_names);
     signin::EpdsOptions epds_options{
         .pds = {.public_url = addresses.pds,
                 .service_did = "did:web:localhost",
@@ -125,7 +130,8 @@ struct Network::Impl {
         .local_hosts = oauth::LocalHosts::allow,
         .email_limits = limits_of_a_machine_of_ones_own()};
     epds = std::make_unique<signin::Epds>(
-        std::move(epds_options), signin::EpdsParts{*db, *fetch, nullptr, trap, passwords, reads, clock, rng});
+        std::move(epds_options),
+        signin::EpdsParts{*db, *fetch, nullptr, lexicons.get(), trap, passwords, reads, clock, rng});
     run(epds->start());
     pds_site.start(epds->router());
     clean_regularly(pds_site.server().executor(0), epds.get());
@@ -177,6 +183,8 @@ struct Network::Impl {
   std::unique_ptr<PlcDirectory> plc;
   std::unique_ptr<web::GuardedClient> fetch;
   std::unique_ptr<identity::Resolver> resolver;
+  std::unique_ptr<LexiconNames> lexicon_names;
+  std::unique_ptr<lexicon::NetworkResolver> lexicons;
   std::unique_ptr<signin::Epds> epds;
   std::unique_ptr<web::StaticFiles> static_files;
   std::unique_ptr<web::Templates> templates;

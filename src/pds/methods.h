@@ -32,6 +32,8 @@ Task<Answer> get_session(Pds&, Call);
 Task<Answer> refresh_session(Pds&, Call);
 // com.atproto.identity
 Task<Answer> resolve_handle(Pds&, Call);
+// com.atproto.lexicon
+Task<Answer> resolve_lexicon(Pds&, Call);
 // com.atproto.repo
 Task<Answer> apply_writes(Pds&, Call);
 Task<Answer> create_record(Pds&, Call);

@@ -7,6 +7,7 @@ Pds::Pds(Config config, Parts parts)
       shared_{parts.db, parts.clock, parts.rng, parts.passwords, parts.reads},
       sealer_(std::move(parts.sealer)),
       resolver_(parts.resolver),
+      lexicons_(parts.lexicons),
       handles_(config_.handle_domains),
       repos_(shared_, sealer_, config_.tree_cache_bytes),
       accounts_(shared_, config_, handles_, sealer_, parts.plc, repos_),

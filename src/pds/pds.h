@@ -6,6 +6,7 @@
 //   server.mount("/", pds::routes(pds));          // pds::routes returns a web::Router
 
 #include "atproto/identity/resolver.h"
+#include "atproto/lexicon/resolver.h"
 #include "pds/account_service.h"
 #include "pds/authenticator.h"
 #include "pds/config.h"
@@ -27,6 +28,7 @@ struct Parts {
   crypto::Sealer sealer;                   // for signing keys
   OauthVerifier* oauth = nullptr;          // null: no OAuth on resource routes
   identity::Resolver* resolver = nullptr;  // for handles of others; null: they are not found
+  lexicon::Resolver* lexicons = nullptr;   // null: none is found
 };
 
 class Pds {
@@ -45,12 +47,14 @@ class Pds {
   DidDocs& did_docs() { return did_docs_; }
   Authenticator& authenticator() { return authenticator_; }
   identity::Resolver* resolver() { return resolver_; }
+  lexicon::Resolver* lexicons() { return lexicons_; }
 
  private:
   const Config config_;
   const Shared shared_;
   const crypto::Sealer sealer_;
   identity::Resolver* const resolver_;
+  lexicon::Resolver* const lexicons_;
   const HandleRules handles_;
   RepoService repos_;
   AccountService accounts_;

@@ -14,6 +14,7 @@ constexpr std::size_t k_record_limit = 2 << 20;
 
 constexpr Method k_methods[] = {
     {"com.atproto.identity.resolveHandle", Verb::query, Access::none, Input::none, 0, resolve_handle},
+    {"com.atproto.lexicon.resolveLexicon", Verb::query, Access::none, Input::none, 0, resolve_lexicon},
     {"com.atproto.repo.applyWrites", Verb::procedure, Access::session, Input::json, k_record_limit,
      apply_writes},
     {"com.atproto.repo.createRecord", Verb::procedure, Access::session, Input::json, k_record_limit,

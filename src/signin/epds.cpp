@@ -5,6 +5,7 @@
 #include "auth/core/schema.h"
 #include "base/log.h"
 #include "crypto/hash.h"
+#include "oauth/server/permission_sets.h"
 #include "oauth/server/schema.h"
 #include "pds/accounts.h"
 #include "pds/schema.h"
@@ -62,6 +63,7 @@ Task<web::Response> health(std::string service) {
 void migrate_epds(store::Database& db) {
   store::migrate(db, pds::migrations());
   store::migrate(db, oauth::migrations());
+  store::migrate(db, oauth::permission_set_migrations());
   store::migrate(db, auth::migrations());
   store::migrate(db, migrations());
 }
@@ -89,7 +91,8 @@ struct Epds::Impl {
              .plc = plc,
              .sealer = crypto::Sealer(derive(options.storage_secret, "latchkey pds signing keys")),
              .oauth = &verifier,
-             .resolver = parts.resolver}),
+             .resolver = parts.resolver,
+             .lexicons = parts.lexicons}),
         otp(parts.db, parts.clock, parts.rng, derive(options.session_secret, "latchkey auth e-mail codes"),
             options.email_limits),
         pages(

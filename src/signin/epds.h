@@ -29,6 +29,7 @@ struct EpdsParts {
   store::Database& db;  // migrated with epds_migrations()
   Fetch& fetch;
   identity::Resolver* resolver;  // handles of others; null: they are not found
+  lexicon::Resolver* lexicons;   // null: permission sets cannot be had
   mail::Sender& mailer;
   ThreadPool& passwords;
   ThreadPool& reads;

@@ -150,9 +150,13 @@ World::World(WorldOptions o)
       rng(options.seed),
       plc_database(store::Engine::sqlite, plc_migrations()),
       database(options.engine),
-      plc(*plc_database, clock) {
+      plc(*plc_database, clock),
+      identities({.plc_url = k_plc}, network, nullptr, clock),
+      lexicon_names(*database),
+      lexicons({}, identities, network, lexicon_names) {
   plc.add_routes(plc_routes);
   network.site(k_plc, [this](web::Request r) { return plc_routes.handle(std::move(r)); });
+  network.site(options.pds, [this](web::Request r) { return routes->handle(std::move(r)); });
   signin::migrate_epds(db());
   restart();
 }
@@ -180,7 +184,7 @@ void World::restart() {
                           .may_sign_up = options.may_sign_up,
                           .local_hosts = oauth::LocalHosts::refuse,
                           .email_limits = options.limits},
-      signin::EpdsParts{db(), network, nullptr, postman, passwords_, reads_, clock, rng});
+      signin::EpdsParts{db(), network, nullptr, &lexicons, postman, passwords_, reads_, clock, rng});
   run(epds->start());
   routes = std::make_unique<web::Router>(epds->router());
 }

@@ -16,6 +16,8 @@
 #include <string>
 #include <vector>
 
+#include "atproto/lexicon/network_resolver.h"
+#include "dev/lexicon_names/lexicon_names.h"
 #include "dev/plc_directory/directory.h"
 #include "mail/trap.h"
 #include "signin/epds.h"
@@ -134,6 +136,9 @@ class World {
   store::TestDatabase plc_database, database;
   PlcDirectory plc;
   web::Router plc_routes;
+  identity::Resolver identities;
+  LexiconNames lexicon_names;  // an account's handle is the authority for its lexicons
+  lexicon::NetworkResolver lexicons;
   std::unique_ptr<signin::Epds> epds;
   std::unique_ptr<web::Router> routes;
   std::string transcript;  // every answer so far
