@@ -37,6 +37,7 @@ function person(network, visitor) {
     async code(email, seen = 0) {
       await page.getByLabel('Code', { exact: true }).waitFor()
       await visitor.look('code')
+      await page.getByLabel('Stay signed in on this device').uncheck()
       const code = await network.codeAfter(email, seen)
       await page.getByLabel('Code', { exact: true }).fill(code)
       await press('Continue')

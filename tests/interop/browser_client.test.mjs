@@ -38,7 +38,8 @@ describe('@atproto/oauth-client-browser as a loopback client', () => {
     await page.goto(url)
     await said(page)
     await Promise.all([
-      page.waitForURL((to) => to.origin !== origin),
+      // To the pages, or straight back with an answer.
+      page.waitForURL((to) => to.origin !== origin || /[#?].*state=/.test(to.href), { waitUntil: 'commit' }),
       page.evaluate(([i, o]) => void app.signIn(i, o), [input, options]),
     ])
     const steps = await passThrough(page, network, email, { origin, ...rest })
@@ -163,6 +164,44 @@ describe('@atproto/oauth-client-browser as a loopback client', () => {
       await works(tab, did)
     }
     visitor.complaints = visitor.complaints.filter((c) => !/Locks API not available/.test(c))
+    await visitor.close()
+  }))
+
+  it('switches between two people: each has a session, and the one chosen is who the app shows', scene(async () => {
+    const visitor = await Visitor.open(chromium, { expected })
+    const { page } = visitor
+    const people = []
+    for (const steps of [['email', 'code', 'consent'], ['choose', 'email', 'code', 'consent']]) {
+      const done = await signIn(page, freshEmail(), { stay: true })
+      assert.deepEqual(done.steps, steps)
+      const did = await whoIsSignedIn(page)
+      people.push({ did, handle: (await page.evaluate((d) => app.client.identityResolver.resolve(d), did)).handle })
+    }
+    for (const { did, handle } of people) {
+      const done = await signIn(page, undefined, { account: handle, options: { prompt: 'select_account' } })
+      assert.deepEqual(done.steps, ['choose', 'consent'])
+      assert.equal(await whoIsSignedIn(page), did)
+      await works(page, did)
+    }
+    // The app still has both.
+    for (const { did } of people) {
+      await refresh(page, did)
+      await works(page, did)
+    }
+    await visitor.close()
+  }))
+
+  it('is told that nobody is signed in, or that it has to ask: prompt=none', scene(async () => {
+    const visitor = await Visitor.open(chromium, { expected })
+    const { page } = visitor
+    const silently = () => signIn(page, undefined, { options: { prompt: 'none' } })
+    const nobody = await silently()
+    assert.deepEqual(nobody.steps, [])
+    assert.match(nobody.said, /^_?OAuthCallbackError: login_required/)
+    await signIn(page, freshEmail(), { stay: true })
+    const somebody = await silently()
+    assert.deepEqual(somebody.steps, [])
+    assert.match(somebody.said, /^_?OAuthCallbackError: consent_required/)
     await visitor.close()
   }))
 

@@ -60,8 +60,9 @@ export class Page {
 
 /** One person's browser. `stays` are the origins it follows redirects to; others are returned as {left: URL}. */
 export class Browser {
-  constructor(stays) {
+  constructor(stays, { language } = {}) {
     this.stays = new Set(stays.map((url) => new URL(url).origin))
+    this.language = language
     this.cookies = new Map() // host -> name -> value
   }
 
@@ -84,7 +85,13 @@ export class Browser {
           path: url.pathname + url.search,
           method,
           agent: false,
-          headers: { host: url.host, accept: 'text/html', ...(cookie ? { cookie } : {}), ...headers },
+          headers: {
+            host: url.host,
+            accept: 'text/html',
+            ...(this.language ? { 'accept-language': this.language } : {}),
+            ...(cookie ? { cookie } : {}),
+            ...headers,
+          },
         },
         (answer) => {
           const chunks = []

@@ -157,6 +157,27 @@ export class Network {
     if (!answer.ok) throw new Error(`${method}: ${answer.status} ${text}`)
     return text ? JSON.parse(text) : undefined
   }
+  /** An account with a password, for what other software does in a test. */
+  async account(handle) {
+    const made = await this.xrpc('com.atproto.server.createAccount', {
+      input: { handle, email: freshEmail(), password: 'correct horse battery staple' },
+    })
+    const headers = { authorization: `Bearer ${made.accessJwt}` }
+    return {
+      did: made.did,
+      /** Publishes a lexicon. */
+      publish: (nsid, main) =>
+        this.xrpc('com.atproto.repo.putRecord', {
+          headers,
+          input: {
+            repo: made.did,
+            collection: 'com.atproto.lexicon.schema',
+            rkey: nsid,
+            record: { $type: 'com.atproto.lexicon.schema', lexicon: 1, id: nsid, defs: { main } },
+          },
+        }),
+    }
+  }
   async xrpcBytes(method, params) {
     const url = new URL(`/xrpc/${method}`, this.urls.pds)
     for (const [name, value] of Object.entries(params)) url.searchParams.set(name, value)

@@ -17,7 +17,7 @@ export const button = (page, name) => page.getByRole('button', { name, exact: tr
 export async function passThrough(page, network, email, { origin, decision = 'Approve', stay = false, account, javaScript = true, at = {} }) {
   const places = {
     choose: page.getByRole('heading', { name: 'Choose an account' }),
-    email: page.getByLabel('E-mail address'),
+    email: page.getByRole('textbox', { name: 'E-mail address' }),
     send: button(page, 'Send code'),
     code: page.getByLabel('Code', { exact: true }),
     consent: button(page, 'Approve'),
@@ -46,8 +46,7 @@ export async function passThrough(page, network, email, { origin, decision = 'Ap
     } else if (name === 'send') {
       await go(page, button(page, 'Send code'))
     } else if (name === 'code') {
-      const box = page.getByLabel('Stay signed in on this device')
-      if (await box.isVisible()) await box.setChecked(stay)
+      await page.getByLabel('Stay signed in on this device').setChecked(stay)
       await places.code.fill(await network.codeAfter(email, seen++))
       await go(page, button(page, 'Continue'))
     } else if (name === 'consent') {
