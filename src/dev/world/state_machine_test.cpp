@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <fmt/core.h>
+
 #include <cstdlib>
 
 #include "base/encoding.h"
@@ -13,7 +15,7 @@ namespace latchkey::dev::world {
 namespace {
 using namespace std::chrono_literals;
 
-constexpr int k_steps = 90;
+constexpr int k_steps = 250;
 int seeds() {
   const char* more = std::getenv("LATCHKEY_STATE_SEEDS");
   return more ? std::atoi(more) : 16;
@@ -45,9 +47,13 @@ class Game {
   void play() {
     for (step_ = 0; step_ < k_steps && !::testing::Test::HasFatalFailure(); ++step_) {
       const auto codes_before = codes();
-      actor_ = static_cast<int>(pick(actors_.size()));
-      request_ = requests_.empty() ? -1 : static_cast<int>(pick(requests_.size()));
+      // Mostly somebody goes on with what they were doing, or nobody would ever arrive.
+      if (chance(7)) actor_ = static_cast<int>(pick(actors_.size()));
+      if (chance(7) && !requests_.empty()) request_ = static_cast<int>(pick(requests_.size()));
       move();
+      if (std::getenv("LATCHKEY_STATE_TRACE"))
+        fmt::print("{} actor {} request {}: {} -> {} {} {}\n", step_, actor_, request_, what_, page().status,
+                   page().heading(), page().location());
       check(codes_before);
       if (::testing::Test::HasFailure()) FAIL() << "at step " << step_ << ": " << what_;
     }
@@ -92,8 +98,8 @@ class Game {
 
   void move() {
     const std::size_t dice = pick(100);
-    if (dice < 10 || requests_.empty()) return start();
-    if (dice < 20) return open();
+    if (dice < 4 || requests_.empty()) return start();
+    if (dice < 8) return open();
     if (dice < 60) return go_on();
     if (dice < 64) return forge();
     if (dice < 72) return redeem();
@@ -116,6 +122,7 @@ class Game {
       if (const auto account = w_.account(actor().email))
         extra.emplace_back("login_hint", account->did.str());
     requests_.push_back({&app, app.start(std::move(extra))});
+    request_ = static_cast<int>(requests_.size()) - 1;
   }
 
   void open() {
@@ -133,12 +140,14 @@ class Game {
     Page& at = page();
     if (at.url.empty()) return open();
     if (at.status == 303) {
-      if (Url::parse(at.location()) && !at.location().starts_with(w_.options.auth)) return;
+      if (Url::parse(at.location()) && !at.location().starts_with(w_.options.auth)) return start();
       return took(browser.follow(at));
     }
     const auto forms = at.forms();
-    if (forms.empty()) return open();
-    const auto& form = forms[pick(forms.size())];
+    if (forms.empty() || at.status >= 400) return start();
+    auto form = forms[pick(forms.size())];
+    for (const auto& other : forms)
+      if (other.action.starts_with("/auth/verify") && chance(60)) form = other;
     FormFields fields;
     if (form.action.starts_with("/auth/email"))
       fields = {{"email", chance(80) ? actor().email : actors_[pick(actors_.size())].email}};
@@ -155,9 +164,8 @@ class Game {
   // Mallory knows every URL and the flow cookies of everybody, and types what he likes into forms of others.
   void forge() {
     what_ = "the attacker uses another browser's flow";
-    actor_ = 2;
-    if (!request().opener) return;
-    Browser& own = actor().browser;
+    if (!request().opener || request().opener == 2) return;
+    Browser& own = actors_[2].browser;
     const Actor& victim = actors_[static_cast<std::size_t>(*request().opener)];
     const auto found = victim.pages.find(request_);
     if (found == victim.pages.end() || found->second.status != 200) return;
@@ -174,8 +182,8 @@ class Game {
     ++stolen_attempts;
     const Page answer = own.submit(found->second, form.action,
                                    {{"action", "approve"},
-                                    {"email", actor().email},
-                                    {"code", w_.code(actor().email)},
+                                    {"email", actors_[2].email},
+                                    {"code", w_.code(actors_[2].email)},
                                     {"account", any_did()},
                                     {"did", any_did()}});
     EXPECT_TRUE(answer.parameter("code").empty()) << answer.location();
@@ -317,9 +325,8 @@ class Game {
 
   void wait() {
     what_ = "time passes";
-    constexpr std::chrono::seconds k_waits[] = {1s,   10s,   29s, 31s,     61s,     4min,
-                                                6min, 16min, 26h, 8 * 24h, 15 * 24h};
-    w_.clock.advance(k_waits[pick(std::size(k_waits))]);
+    constexpr std::chrono::seconds k_waits[] = {1s, 10s, 29s, 31s, 61s, 4min, 16min, 26h, 8 * 24h, 15 * 24h};
+    w_.clock.advance(k_waits[pick(chance(75) ? 4 : std::size(k_waits))]);
     if (chance(30)) w_.run(w_.epds->clean());
   }
 
