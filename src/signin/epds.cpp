@@ -5,7 +5,6 @@
 #include "auth/core/schema.h"
 #include "base/log.h"
 #include "crypto/hash.h"
-#include "oauth/server/permission_sets.h"
 #include "oauth/server/schema.h"
 #include "pds/accounts.h"
 #include "pds/schema.h"
@@ -63,7 +62,6 @@ Task<web::Response> health(std::string service) {
 void migrate_epds(store::Database& db) {
   store::migrate(db, pds::migrations());
   store::migrate(db, oauth::migrations());
-  store::migrate(db, oauth::permission_set_migrations());
   store::migrate(db, auth::migrations());
   store::migrate(db, migrations());
 }
@@ -78,7 +76,8 @@ struct Epds::Impl {
                .authorization_endpoint = options.auth_origin + "/oauth/authorize",
                .secret = options.dpop_secret,
                .standing = standing_of,
-               .local_hosts = options.local_hosts},
+               .local_hosts = options.local_hosts,
+               .lexicons = parts.lexicons},
               parts.db, parts.fetch, parts.clock, parts.rng),
         verifier(oauth),
         plc(parts.fetch, options.plc_url),

@@ -117,8 +117,9 @@ Task<web::Response> SignIn::consent(web::Request request) {
   view.set("redirect_host", redirect_target(at.open.request.redirect_uri));
   std::int64_t number = 0;
   json::Array groups;
+  const auto sets = co_await oauth_.permission_sets(asked_scopes(at.open));
   for (const auto& group :
-       explain_scopes(asked_scopes(at.open), {}, wanted_language(request.headers.get("accept-language")))) {
+       explain_scopes(asked_scopes(at.open), sets, wanted_language(request.headers.get("accept-language")))) {
     json::Array items;
     for (const auto& words : group.items) {
       const auto alone = oauth::ScopeSet::parse(words.token);

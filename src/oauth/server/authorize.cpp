@@ -49,6 +49,11 @@ Task<Result<OpenRequest, Fault>> Server::reopen(std::string request_id, std::str
   co_return OpenRequest{std::move(*found), std::move(client)};
 }
 
+Task<PermissionSets::Sets> Server::permission_sets(ScopeSet scope) {
+  auto sets = co_await permission_sets_.load(std::move(scope), PermissionSets::For::refresh);
+  co_return sets ? *std::move(sets) : PermissionSets::Sets();
+}
+
 Task<Result<AuthorizationResponse, Fault>> Server::approve(OpenRequest open, Approval approval) {
   const Time now = clock_.now();
   const AuthorizationRequest& request = open.request;

@@ -63,7 +63,8 @@ Task<Result<json::Object, Fault>> Server::pushed(web::Request request) {
   const auto declared = ScopeSet::parse(client.scope);
   if (!declared || !declared->includes(*asked))
     co_return fault(Error::invalid_scope, "A scope is not declared in the client metadata");
-  ar.scope = asked->known().str();
+  const ScopeSet scope = asked->known();
+  ar.scope = scope.str();
 
   // An e-mail belongs on the authorize URL only: here it would tell the app's server log who signs in.
   if (const auto hint = single(form, "login_hint")) {
@@ -78,6 +79,10 @@ Task<Result<json::Object, Fault>> Server::pushed(web::Request request) {
     ar.prompt = *prompt;
   }
 
+  // "At the start of a session, if a permission set can not be resolved (and is not already in a local
+  // cache), the auth request will fail." Last of the checks: it may ask other servers.
+  if (const auto sets = co_await permission_sets_.load(scope, PermissionSets::For::new_session); !sets)
+    co_return fail(sets.error());
   if (!co_await quota_.take(now))
     co_return fault(Error::temporarily_unavailable, "Too many sign-ins at the moment", "requests stored");
   const std::string request_uri = std::string(k_request_uri_prefix) + rng_.token();

@@ -6,7 +6,6 @@
 #include <map>
 #include <mutex>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,7 +16,6 @@
 #include "oauth/scopes/scopes.h"
 #include "oauth/server/error.h"
 #include "store/database.h"
-#include "store/migrate.h"
 
 namespace latchkey::oauth {
 
@@ -91,8 +89,5 @@ class PermissionSets {
   std::mutex mutex_;
   std::map<std::string, std::vector<Completion<bool>>> fetching_;  // and who waits for it
 };
-
-/// Component "oauth_sets".
-std::span<const store::Migration> permission_set_migrations();
 
 }  // namespace latchkey::oauth

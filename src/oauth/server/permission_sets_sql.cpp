@@ -7,21 +7,6 @@ namespace {
 
 using store::Sql;
 
-// One row per name that was ever asked for: the last document that was good, and how the last try went.
-constexpr store::Migration k_migrations[] = {{"oauth_sets", 1, R"sql(
-CREATE TABLE oauth_permission_set (
-  nsid          TEXT PRIMARY KEY,
-  document      TEXT,
-  cid           TEXT,
-  did           TEXT,
-  fetched_at    BIGINT,
-  last_tried_at BIGINT NOT NULL,
-  failure       TEXT,
-  used_at       BIGINT NOT NULL
-);
-CREATE INDEX oauth_permission_set_used ON oauth_permission_set (used_at);
-)sql"}};
-
 constexpr Sql k_find{
     "SELECT document, fetched_at, last_tried_at, failure, used_at FROM oauth_permission_set "
     "WHERE nsid = ?1"};
@@ -44,8 +29,6 @@ constexpr Sql k_clean_surplus{
     "(SELECT nsid FROM oauth_permission_set ORDER BY used_at DESC, nsid LIMIT 1000000 OFFSET ?1)"};
 
 }  // namespace
-
-std::span<const store::Migration> permission_set_migrations() { return k_migrations; }
 
 namespace stored_sets {
 

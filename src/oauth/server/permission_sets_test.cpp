@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "oauth/server/schema.h"
 #include "store/testing.h"
 
 namespace latchkey::oauth {
@@ -51,7 +52,7 @@ class PermissionSetCache : public store::EngineTest {
   void SetUp() override {
     store::EngineTest::SetUp();
     if (IsSkipped()) return;
-    db_ = std::make_unique<store::TestDatabase>(GetParam(), permission_set_migrations());
+    db_ = std::make_unique<store::TestDatabase>(GetParam(), migrations());
     restart();
     publish("com.example.calendar.event");
   }

@@ -108,6 +108,21 @@ CREATE TABLE oauth_seen (
   expires_at     BIGINT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX oauth_seen_expires ON oauth_seen (expires_at);
+)sql"},
+                                             // One row per permission set that was ever asked for: the last
+                                             // document that was good, and how the last try went.
+                                             {"oauth_sets", 1, R"sql(
+CREATE TABLE oauth_permission_set (
+  nsid          TEXT PRIMARY KEY,
+  document      TEXT,
+  cid           TEXT,
+  did           TEXT,
+  fetched_at    BIGINT,
+  last_tried_at BIGINT NOT NULL,
+  failure       TEXT,
+  used_at       BIGINT NOT NULL
+);
+CREATE INDEX oauth_permission_set_used ON oauth_permission_set (used_at);
 )sql"}};
 
 }  // namespace

@@ -5,7 +5,7 @@
 
 namespace latchkey::oauth {
 
-/// Tables of the authorization server, component "oauth".
+/// Tables of the authorization server, components "oauth" and "oauth_sets".
 std::span<const store::Migration> migrations();
 
 }  // namespace latchkey::oauth

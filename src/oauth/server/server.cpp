@@ -22,6 +22,7 @@ Server::Server(ServerOptions options, store::Database& db, Fetch& fetch, const C
       clock_(clock),
       rng_(rng),
       clients_(fetch, clock, options_.local_hosts, options_.trusted_clients),
+      permission_sets_(db, options_.lexicons, clock),
       nonces_(derive(options_.secret, "latchkey oauth dpop nonce")),
       proofs_seen_(make_replay(db, clock, "dpop")),
       assertions_seen_(make_replay(db, clock, "assertion")),
@@ -136,16 +137,20 @@ Task<Result<Server::Caller, Fault>> Server::authenticate(FormFields form) {
   co_return Caller{client, {checked->kid, checked->jkt}};
 }
 
-json::Object Server::token_response(const Session& session, std::string_view scope, bool with_refresh,
-                                    Time now) const {
-  auto access = access_tokens_.issue(session, scope, now);
+// The answer says what was granted. The access token says what that means today: its permission sets are
+// expanded, anew each time, and stay as they are until the token ends
+// (https://atproto.com/specs/permission#permission-sets).
+Task<json::Object> Server::token_response(Session session, ScopeSet scope, bool with_refresh, Time now) {
+  const auto sets = co_await permission_sets_.load(scope, PermissionSets::For::refresh);
+  const auto expanded = PermissionSets::expand(scope, sets.value_or(PermissionSets::Sets()));
+  auto access = access_tokens_.issue(session, expanded.str(), now);
   json::Object body{{"access_token", std::move(access.token)},
                     {"token_type", "DPoP"},
                     {"expires_in", std::int64_t{access.expires_in.count()}},
-                    {"scope", scope},
+                    {"scope", scope.str()},
                     {"sub", session.did}};
   if (with_refresh) body.append("refresh_token", refresh_tokens_.token(session.id, session.generation));
-  return body;
+  co_return body;
 }
 
 web::Response Server::render(Result<json::Object, Fault> outcome, int ok_status,
@@ -176,6 +181,7 @@ Task<void> Server::clean() {
     codes::clean(tx, now);
     sessions::clean(tx, now);
   });
+  co_await permission_sets_.clean();
   co_await proofs_seen_->clean();
   co_await assertions_seen_->clean();
 }

@@ -13,6 +13,7 @@
 #include "oauth/scopes/scopes.h"
 #include "oauth/server/authorization_response.h"
 #include "oauth/server/clients.h"
+#include "oauth/server/permission_sets.h"
 #include "oauth/server/replay.h"
 #include "oauth/server/requests.h"
 #include "oauth/server/sessions.h"
@@ -28,6 +29,7 @@ struct ServerOptions {
   Secret<Bytes> secret;                // 32 bytes or more; every key of this server is derived from it
   StandingOf standing;                 // required
   LocalHosts local_hosts = LocalHosts::refuse;
+  lexicon::Resolver* lexicons = nullptr;  // null: no permission set can be had
   /// client_ids the operator vouches for: their names are shown, and they may skip a consent given before.
   std::set<std::string> trusted_clients = {};
   /// Requests pushed within 10 minutes; more are told to come again (RequestQuota).
@@ -67,6 +69,8 @@ class Server {
   Task<Result<OpenRequest, Fault>> open(std::string request_uri, std::string client_id, std::string browser);
   /// The same for a browser that is bound already.
   Task<Result<OpenRequest, Fault>> reopen(std::string request_id, std::string browser);
+  /// The permission sets of a scope asked for, to explain them. Those that cannot be had are absent.
+  Task<PermissionSets::Sets> permission_sets(ScopeSet scope);
   /// Issues the code, once, and remembers the approval. For an account that may not sign in (Standing) the
   /// response is access_denied. The fault is for a page.
   Task<Result<AuthorizationResponse, Fault>> approve(OpenRequest open, Approval approval);
@@ -139,8 +143,7 @@ class Server {
                                              Time now);
   /// client_id and, for confidential clients, the assertion (RFC 7523 §3).
   Task<Result<Caller, Fault>> authenticate(FormFields form);
-  json::Object token_response(const Session& session, std::string_view scope, bool with_refresh,
-                              Time now) const;
+  Task<json::Object> token_response(Session session, ScopeSet scope, bool with_refresh, Time now);
   web::Response render(Result<json::Object, Fault> outcome, int ok_status, std::string_view request_id) const;
 
   ServerOptions options_;
@@ -148,6 +151,7 @@ class Server {
   const Clock& clock_;
   Rng& rng_;
   Clients clients_;
+  PermissionSets permission_sets_;
   KeyCache keys_;
   Nonces nonces_;
   std::unique_ptr<Replay> proofs_seen_, assertions_seen_;

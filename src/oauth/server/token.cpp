@@ -102,7 +102,9 @@ Task<Result<json::Object, Fault>> Server::exchange_code(FormFields form, Caller 
   if (auto* f = std::get_if<Fault>(&outcome)) co_return fail(std::move(*f));
   if (std::get_if<CodeReplayed>(&outcome)) co_return fault(Error::invalid_grant, "Invalid code", "replayed");
   const Session& session = std::get<Session>(outcome);
-  co_return token_response(session, session.scope, caller.client->may_refresh, in.now);
+  const auto scope = ScopeSet::parse(session.scope);
+  if (!scope) co_return fault(Error::invalid_grant, "Invalid code", "scope");
+  co_return co_await token_response(session, *scope, caller.client->may_refresh, in.now);
 }
 
 Task<Result<json::Object, Fault>> Server::exchange_refresh(FormFields form, Caller caller, DpopProof proof) {
@@ -136,7 +138,7 @@ Task<Result<json::Object, Fault>> Server::exchange_refresh(FormFields form, Call
     if (!narrower || !narrower->has(k_scope_atproto)) co_return fault(Error::invalid_scope, "Invalid scope");
     scope = scope.intersect(*narrower);
   }
-  co_return token_response(session, scope.str(), true, now);
+  co_return co_await token_response(session, std::move(scope), true, now);
 }
 
 namespace {
