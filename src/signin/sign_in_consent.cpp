@@ -104,7 +104,8 @@ Task<web::Response> SignIn::consent(web::Request request) {
   view.set("csrf", csrf_token(at.cookie, at.flow.id));
   view.set("action", link("/auth/consent", at.flow.id));
   if (!at.flow.locked_did) view.set("switch_action", link("/auth/switch", at.flow.id));
-  view.set("trusted", client.trusted);
+  // Its name is only what it says; its URL is what it is. A loopback client's URL says no more than its host.
+  view.set("stranger", !client.trusted && client.id.kind() == oauth::ClientId::Kind::discoverable);
   view.set("client_id", at.open.request.client_id);
   view.set("email", at.flow.proven_email ? person.email : masked(person.email));
   view.set("new_account", !account);
