@@ -251,6 +251,20 @@ Result<ServeConfig, Problems> read_config(const Environment& environment, Rng& r
   auto trusted = in.list("LATCHKEY_TRUSTED_PROXIES");
   if (trusted.empty()) trusted = {"127.0.0.1", "::1"};
 
+  // Where everybody has one address (a test network), counting by address would stop the test.
+  const bool count_requests = in.flag("PDS_RATE_LIMITS_ENABLED", !dev_mode);
+  web::RateLimitOptions rate_limits{
+      .bypass_key =
+          in.secret("PDS_RATE_LIMIT_BYPASS_KEY", min_secret).value_or(Secret<std::string>(std::string())),
+      .bypass_addresses = in.list("PDS_RATE_LIMIT_BYPASS_IPS")};
+  const auto networks = [&](const char* name, const std::vector<std::string>& list) {
+    for (const auto& text : list)
+      if (!web::Network::parse(text))
+        in.problem(fmt::format("{}: {} is neither an address nor a network such as 10.0.0.0/8", name, text));
+  };
+  networks("PDS_RATE_LIMIT_BYPASS_IPS", rate_limits.bypass_addresses);
+  networks("LATCHKEY_TRUSTED_PROXIES", trusted);
+
   // A K-256 key that only stands in until the secrets are there.
   SeededRng none(0);
   ServeConfig config{
@@ -283,6 +297,7 @@ Result<ServeConfig, Problems> read_config(const Environment& environment, Rng& r
       .dev_mode = dev_mode,
       .ssrf_protection = !in.flag("PDS_DISABLE_SSRF_PROTECTION", false),
       .trusted_proxies = std::move(trusted),
+      .rate_limits = count_requests ? std::optional(std::move(rate_limits)) : std::nullopt,
       .ca_file = in.text("SSL_CERT_FILE", ""),
       .smtp = {},
       .from = {*mail::EmailAddress::parse("nobody@example.com"), ""},

@@ -13,6 +13,7 @@
 #include "crypto/key.h"
 #include "mail/smtp.h"
 #include "pds/config.h"
+#include "web/rate_limit.h"
 
 namespace latchkey::app {
 
@@ -34,6 +35,7 @@ struct ServeConfig {
   bool dev_mode;
   bool ssrf_protection;
   std::vector<std::string> trusted_proxies;
+  std::optional<web::RateLimitOptions> rate_limits;  // none: requests are not counted
   std::string ca_file;  // SSL_CERT_FILE. "" : the system's certificates
   mail::SmtpServer smtp;
   mail::From from;

@@ -53,6 +53,32 @@ TEST_F(Configuration, FourVariablesAreEnough) {
   EXPECT_FALSE(config->may_sign_up) << "PDS_INVITE_REQUIRED is true unless said otherwise";
 }
 
+TEST_F(Configuration, RequestsAreCountedUnlessSaidOtherwise) {
+  ASSERT_TRUE(read()->rate_limits.has_value());
+  EXPECT_EQ(read()->rate_limits->bypass_key.reveal(), "");
+  env_["PDS_RATE_LIMITS_ENABLED"] = "false";
+  EXPECT_FALSE(read()->rate_limits.has_value());
+  env_.erase("PDS_RATE_LIMITS_ENABLED");
+  env_["PDS_DEV_MODE"] = "true";
+  EXPECT_FALSE(read()->rate_limits.has_value());
+  env_["PDS_RATE_LIMITS_ENABLED"] = "true";
+  env_["PDS_RATE_LIMIT_BYPASS_KEY"] = "e5b8a7f0c1d2938475665748392a1b0c";
+  env_["PDS_RATE_LIMIT_BYPASS_IPS"] = "10.0.0.0/8, 2001:db8::1";
+  const auto config = read();
+  ASSERT_TRUE(config.has_value()) << config.error()[0];
+  EXPECT_EQ(config->rate_limits->bypass_key.reveal(), "e5b8a7f0c1d2938475665748392a1b0c");
+  EXPECT_EQ(config->rate_limits->bypass_addresses, (std::vector<std::string>{"10.0.0.0/8", "2001:db8::1"}));
+  env_["PDS_RATE_LIMIT_BYPASS_IPS"] = "10.0.0.0/8,proxy";
+  EXPECT_EQ(complaints(), "PDS_RATE_LIMIT_BYPASS_IPS ");
+  env_["PDS_RATE_LIMIT_BYPASS_IPS"] = "";
+  env_["LATCHKEY_TRUSTED_PROXIES"] = "10.0.0.0/33";
+  EXPECT_EQ(complaints(), "LATCHKEY_TRUSTED_PROXIES ");
+  env_.erase("LATCHKEY_TRUSTED_PROXIES");
+  env_.erase("PDS_DEV_MODE");
+  env_["PDS_RATE_LIMIT_BYPASS_KEY"] = "short";
+  EXPECT_EQ(complaints(), "PDS_RATE_LIMIT_BYPASS_KEY ");
+}
+
 TEST_F(Configuration, AWrongNameIsNamedOnce) {
   env_["PDS_HOSTNAME"] = "PDS.example.com";
   EXPECT_EQ(complaints(), "PDS_HOSTNAME ");

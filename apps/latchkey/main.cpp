@@ -79,6 +79,7 @@ struct DevArguments {
   std::uint16_t port = 2583;
   std::string data_dir, auth_host;
   bool json = false;
+  bool rate_limits = false;
 };
 
 int dev(const DevArguments& args) {
@@ -86,7 +87,8 @@ int dev(const DevArguments& args) {
   DataDir data(args.data_dir);
   dev::Network network({.port = args.port,
                         .data_dir = data.path(),
-                        .auth_host = args.auth_host.empty() ? std::nullopt : std::optional(args.auth_host)});
+                        .auth_host = args.auth_host.empty() ? std::nullopt : std::optional(args.auth_host),
+                        .rate_limits = args.rate_limits});
   network.start();
   const auto& at = network.addresses();
   if (args.json) {
@@ -166,7 +168,8 @@ int serve() {
                      .dpop_secret = config->dpop_secret,
                      .storage_secret = config->storage_secret,
                      .may_sign_up = config->may_sign_up,
-                     .local_hosts = config->dev_mode ? oauth::LocalHosts::allow : oauth::LocalHosts::refuse},
+                     .local_hosts = config->dev_mode ? oauth::LocalHosts::allow : oauth::LocalHosts::refuse,
+                     .rate_limits = config->rate_limits},
                     {*db, fetch, &resolver, &lexicons, mailer, passwords, reads, clock, rng});
   run(epds.start());
   web::Server server({.trusted_proxies = config->trusted_proxies, .access_log = true}, epds.router());
@@ -235,6 +238,8 @@ int run_command(int argc, char** argv) {
   dev_command->add_option("--auth-host", dev_args.auth_host,
                           "Serve the sign-in pages under this name, e.g. auth.localhost");
   dev_command->add_flag("--json", dev_args.json, "Print the addresses as one line of JSON");
+
+  dev_command->add_flag("--rate-limits", dev_args.rate_limits, "Count requests per address as serve does");
 
   auto* serve_command =
       cli.add_subcommand("serve", "Run an ePDS, configured by PDS_*, AUTH_* and SMTP_* variables");

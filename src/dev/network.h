@@ -13,6 +13,7 @@ struct NetworkOptions {
   std::string data_dir;                  // must exist
   std::optional<std::string> auth_host;  // e.g. auth.localhost: the sign-in pages under a name of their own
   unsigned threads = 2;
+  bool rate_limits = false;  // as in serve; here everybody has one address
 };
 
 struct Addresses {

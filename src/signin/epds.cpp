@@ -8,6 +8,7 @@
 #include "oauth/server/schema.h"
 #include "pds/accounts.h"
 #include "pds/schema.h"
+#include "signin/edge.h"
 #include "signin/schema.h"
 #include "store/migrate.h"
 #include "ui/embedded.h"
@@ -70,6 +71,8 @@ struct Epds::Impl {
   Impl(EpdsOptions options, EpdsParts parts)
       : public_url(options.pds.public_url),
         auth_origin(options.auth_origin),
+        rate_limits(options.rate_limits ? std::make_shared<web::RateLimits>(*options.rate_limits, parts.clock)
+                                        : nullptr),
         static_files(ui::static_files()),
         templates(ui::templates(), &static_files),
         oauth({.issuer = options.pds.public_url,
@@ -106,6 +109,7 @@ struct Epds::Impl {
                 parts.db, oauth, pds.accounts(), otp, codes, devices, pages, parts.clock, parts.rng) {}
 
   std::string public_url, auth_origin;
+  std::shared_ptr<web::RateLimits> rate_limits;  // null: off
   web::StaticFiles static_files;
   web::Templates templates;
   oauth::Server oauth;
@@ -147,16 +151,18 @@ web::Router Epds::router() {
     it.sign_in.add_routes(pds);
     pds.get("/static/{file*}", it.static_files.handler());
     pds.get("/health", [](web::Request) { return health("epds"); });
-    return pds;
+  } else {
+    // Two names, one process: each answers for its own routes only.
+    web::Router auth;
+    it.sign_in.add_routes(auth);
+    auth.get("/static/{file*}", it.static_files.handler());
+    auth.get("/health", [](web::Request) { return health("auth"); });
+    auth.fallback([&it](web::Request r) { return web::ready(it.pages.not_found(r)); });
+    pds.get("/health", [](web::Request) { return health("epds"); });
+    pds.host(Url::parse(it.auth_origin)->authority(), std::move(auth));
   }
-  // Two names, one process: each answers for its own routes only.
-  web::Router auth;
-  it.sign_in.add_routes(auth);
-  auth.get("/static/{file*}", it.static_files.handler());
-  auth.get("/health", [](web::Request) { return health("auth"); });
-  auth.fallback([&it](web::Request r) { return web::ready(it.pages.not_found(r)); });
-  pds.get("/health", [](web::Request) { return health("epds"); });
-  pds.host(Url::parse(it.auth_origin)->authority(), std::move(auth));
+  if (it.rate_limits) add_limits(pds, it.rate_limits, it.pages, it.oauth);
+  add_headers(pds, it.pages);
   return pds;
 }
 

@@ -7,6 +7,7 @@
 #include "oauth/server/server.h"
 #include "pds/pds.h"
 #include "signin/sign_in.h"
+#include "web/rate_limit.h"
 #include "web/router.h"
 #include "web/template.h"
 
@@ -23,6 +24,7 @@ struct EpdsOptions {
   bool may_sign_up = true;
   oauth::LocalHosts local_hosts = oauth::LocalHosts::refuse;
   auth::EmailOtpLimits email_limits = {};
+  std::optional<web::RateLimitOptions> rate_limits = {};  // none: requests are not counted
 };
 
 struct EpdsParts {

@@ -76,9 +76,29 @@ void Pages::get_and_post(web::Router& router, const char* path, web::Handler get
   refuse_others(router, path, "GET, HEAD, POST");
 }
 
+// What is answered the same way whatever the page.
+std::optional<web::Response> Pages::refusal(const web::Request& request) const {
+  // RFC 9110 §15.5.20. Pages live at one name: at a handle's host, an address or a name somebody else points
+  // here they would have other cookies and look like somebody else's.
+  if (request.hostname() != host_)
+    return error_page(421, "There is no such page", "Go back to the app and start again.", request);
+  if (request.method == "GET" || request.method == "HEAD") {
+    if (!request.may_be_navigation())
+      return error_page(403, "This page wants to be on its own",
+                        "For your safety it opens neither inside other pages nor in the background.",
+                        request);
+    return std::nullopt;
+  }
+  // Browsers say where a form comes from; programs may say nothing, and for them its token is enough.
+  const bool says_origin = request.headers.has("sec-fetch-site") || request.headers.has("origin");
+  if (says_origin && !request.from_same_origin(options_.origin))
+    return error_page(403, "That did not come from this page",
+                      "For your safety nothing was done. Go back to the app and start again.", request);
+  return std::nullopt;
+}
+
 Task<web::Response> Pages::guarded(web::Handler handler, web::Request request) const {
-  // Everybody with an account has a name below the service's: what answers there must not look like us.
-  if (request.hostname() != host_ && request.hostname().ends_with("." + host_)) co_return not_found(request);
+  if (auto refused = refusal(request)) co_return std::move(*refused);
   // Opening binds the request to a browser and prompt=none ends it. A link preview that only looks must do
   // neither.
   if (request.method == "HEAD") co_return web::html_page({}, {.https = https_});

@@ -24,7 +24,9 @@ class Pages {
   };
   Pages(Options options, const web::Templates& templates);
 
-  /// A route whose every answer is a page or leads to one, and a page for the methods it does not have. A
+  /// A route whose every answer is a page or leads to one, and a page for the methods it does not have.
+  /// Requests for another host, GETs that are no navigation and POSTs that come from elsewhere by the
+  /// browser's own word do not reach the handler (the form's CSRF token is the handler's to check). A
   /// handler's exception becomes a page; HEAD runs no handler.
   void get(web::Router& router, const char* path, web::Handler handler) const;
   void post(web::Router& router, const char* path, web::Handler handler) const;
@@ -44,6 +46,7 @@ class Pages {
   bool https() const { return https_; }
 
  private:
+  std::optional<web::Response> refusal(const web::Request& request) const;
   Task<web::Response> guarded(web::Handler handler, web::Request request) const;
   void add(web::Router& router, const char* method, const char* path, web::Handler handler) const;
   void refuse_others(web::Router& router, const char* path, const char* allow) const;

@@ -63,10 +63,7 @@ Task<Result<SignIn::Step, web::Response>> SignIn::load(web::Request request, Csr
   if (csrf == Csrf::required) {
     const auto form = request.form(k_max_form_fields);
     const auto token = form ? single(*form, "csrf") : std::nullopt;
-    // Browsers say where a form comes from; programs may say nothing, and for them the token is enough.
-    const bool says_origin = request.headers.has("sec-fetch-site") || request.headers.has("origin");
-    if (!token || !crypto::equal(as_bytes(*token), as_bytes(csrf_token(*cookie, *flow_id))) ||
-        (says_origin && !request.from_same_origin(pages_.origin())))
+    if (!token || !crypto::equal(as_bytes(*token), as_bytes(csrf_token(*cookie, *flow_id))))
       co_return fail(pages_.error_page(
           403, "That did not come from this page",
           "For your safety nothing was done. Go back to the app and start again.", request));

@@ -22,7 +22,8 @@ using Kind = FetchError::Kind;
 using std::chrono::milliseconds;
 
 Task<Response> answer(Request r) {
-  if (r.path == "/redirect") co_return Response::redirect(302, "http://127.0.0.1:1/secret");
+  if (r.path == "/redirect")
+    co_return Response::redirect(302, r.query.empty() ? "http://127.0.0.1:1/secret" : r.query);
   if (r.path == "/gzip") {
     auto out = Response::bytes(Bytes(10), "application/json");
     out.headers.set("content-encoding", "gzip");
@@ -298,7 +299,36 @@ INSTANTIATE_TEST_SUITE_P(
         Ssrf{"gopher", "gopher://evil.example/", ""}, Ssrf{"no scheme", "//evil.example/", ""},
         Ssrf{"userinfo", "https://good.example@evil.example/", "127.0.0.1"},
         Ssrf{"space", "https://evil.example/ x", ""},
-        Ssrf{"line break", "https://evil.example/\r\nX: y", ""}));
+        Ssrf{"line break", "https://evil.example/\r\nX: y", ""}),
+    [](const auto& row) {
+      std::string name(row.param.attack);
+      for (char& c : name)
+        if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+      return name;
+    });
+
+// The first answer is a public address where nobody answers (of a block that is not given out), the second
+// one is ours.
+TEST(GuardedClient, AttackRebinding_EveryAddressOfANameIsJudged) {
+  Site site;
+  ClientOptions o;
+  o.resolve = {fmt::format("evil.example:{}:[3000::1],127.0.0.1", site.port)};
+  GuardedClient client(o);
+  const auto r = run(client.fetch(
+      {.url = fmt::format("https://evil.example:{}/", site.port), .timeout = milliseconds(1500)}));
+  EXPECT_FALSE(r.has_value());
+  EXPECT_EQ(site.server.stats().connections_accepted, 0u);
+}
+
+TEST(GuardedClient, AttackRedirect_APrivateAddressBehindARedirectIsNotAsked) {
+  Site site;
+  Site secret;
+  GuardedClient client(local());
+  const auto r = get(client, site.url(fmt::format("/redirect?http://127.0.0.1:{}/", secret.port)));
+  ASSERT_TRUE(r.has_value());
+  EXPECT_EQ(r->status, 302);
+  EXPECT_EQ(secret.server.stats().connections_accepted, 0u);
+}
 
 TEST(GuardedClient, HeaderInjectionIsRefused) {  // attacks.md 18
   Site site;

@@ -195,6 +195,18 @@ bool Request::from_same_origin(std::string_view own_origin) const {
   return headers.has("sec-fetch-site");
 }
 
+// Browsers with Fetch Metadata (W3C) send Dest, Mode and Site together. Mode alone comes from programs: the
+// fetch() of Node says "cors" of every request.
+bool Request::may_be_navigation() const {
+  for (const auto* name : {"sec-fetch-dest", "sec-fetch-mode", "sec-purpose"})
+    if (headers.count(name) > 1) return false;
+  if (headers.get("sec-purpose").find("prefetch") != std::string_view::npos) return false;
+  const auto* dest = headers.find("sec-fetch-dest");
+  if (dest && *dest != "document") return false;
+  const auto* mode = headers.find("sec-fetch-mode");
+  return !mode || *mode == "navigate" || !(dest || headers.has("sec-fetch-site"));
+}
+
 Response Response::json(const json::Value& value, int status) {
   Response r;
   r.status = status;

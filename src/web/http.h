@@ -92,6 +92,9 @@ struct Request {
   /// For state-changing requests from pages: the browser says the request comes from `own_origin`
   /// (Sec-Fetch-Site, else Origin). False when it says nothing. Use beside a CSRF token.
   bool from_same_origin(std::string_view own_origin) const;
+  /// False when a browser says that nobody went here: a frame, a script, an image or a prefetch asks. True
+  /// for browsers and programs that say nothing.
+  bool may_be_navigation() const;
 };
 
 class WebSocket;  // web/websocket.h

@@ -101,6 +101,37 @@ TEST(Request, CrossSitePostsAreSeen) {  // attacks.md 5
     EXPECT_EQ(Request::make("POST", "/", "", headers).from_same_origin("https://a.test"), same) << why;
 }
 
+TEST(Request, FramesScriptsAndPrefetchesAreNoNavigation) {  // attacks.md 5, 6
+  struct Row {
+    Headers headers;
+    bool navigation;
+    const char* why;
+  };
+  for (const auto& [headers, navigation, why] : std::initializer_list<Row>{
+           {{{"Sec-Fetch-Dest", "document"},
+             {"Sec-Fetch-Mode", "navigate"},
+             {"Sec-Fetch-Site", "cross-site"}},
+            true,
+            "an app sends somebody here"},
+           {{}, true, "an old browser"},
+           {{{"Sec-Fetch-Mode", "cors"}}, true, "a program"},
+           {{{"Sec-Fetch-Dest", "iframe"}, {"Sec-Fetch-Mode", "navigate"}}, false, "framed"},
+           {{{"Sec-Fetch-Dest", "fencedframe"}, {"Sec-Fetch-Mode", "navigate"}}, false, "framed"},
+           {{{"Sec-Fetch-Dest", "frame"}}, false, "framed"},
+           {{{"Sec-Fetch-Dest", "embed"}}, false, "embedded"},
+           {{{"Sec-Fetch-Dest", "object"}}, false, "embedded"},
+           {{{"Sec-Fetch-Dest", "image"}, {"Sec-Fetch-Mode", "no-cors"}}, false, "an image"},
+           {{{"Sec-Fetch-Dest", "empty"}, {"Sec-Fetch-Mode", "cors"}}, false, "fetch()"},
+           {{{"Sec-Fetch-Dest", "document"}, {"Sec-Fetch-Mode", "cors"}}, false, "contradiction"},
+           {{{"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Mode", "no-cors"}}, false, "not navigate"},
+           {{{"Sec-Fetch-Dest", "document"}, {"Sec-Fetch-Dest", "iframe"}}, false, "two"},
+           {{{"Sec-Fetch-Dest", "document"}, {"Sec-Purpose", "prefetch;prerender"}},
+            false,
+            "nobody went yet"},
+       })
+    EXPECT_EQ(Request::make("GET", "/", "", headers).may_be_navigation(), navigation) << why;
+}
+
 TEST(Page, CarriesTheHeadersOfEveryPage) {  // attacks.md 6
   const auto r = html_page("<p>", {.form_action = {"https://app.example"}});
   const auto csp = r.headers.get("content-security-policy");
@@ -112,6 +143,8 @@ TEST(Page, CarriesTheHeadersOfEveryPage) {  // attacks.md 6
   EXPECT_EQ(r.headers.get("x-frame-options"), "DENY");
   EXPECT_EQ(r.headers.get("x-content-type-options"), "nosniff");
   EXPECT_EQ(r.headers.get("referrer-policy"), "same-origin");
+  EXPECT_EQ(r.headers.get("cross-origin-opener-policy"), "same-origin");
+  EXPECT_EQ(r.headers.get("cross-origin-resource-policy"), "same-origin");
   EXPECT_EQ(r.headers.get("cache-control"), "no-store");
   EXPECT_TRUE(r.headers.has("strict-transport-security"));
   EXPECT_FALSE(html_page("", {.https = false}).headers.has("strict-transport-security"));

@@ -265,7 +265,8 @@ void Router::wrap(const std::function<Handler(const RouteName&, Handler)>& aroun
 void Router::finish(std::function<void(Response&)> last) { impl_->last = std::move(last); }
 
 namespace {
-Task<Response> finished(const std::function<void(Response&)>* last, Task<Response> answer) {
+using LastWord = std::function<void(Response&)>;
+Task<Response> finished(const LastWord* last, Task<Response> answer) {
   Response response = co_await std::move(answer);
   (*last)(response);
   co_return response;

@@ -4,6 +4,8 @@
 
 #include <charconv>
 
+#include "web/address.h"
+
 namespace latchkey::dev {
 namespace {
 
@@ -16,12 +18,27 @@ std::optional<std::uint64_t> number(std::string_view text) {
 
 std::string clock_time(Time t) { return rfc3339(t).substr(11, 8) + " UTC"; }
 
+bool is_this_machine(std::string host) {
+  if (host == "localhost" || host.ends_with(".localhost")) return true;
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  const auto address = web::IpAddress::parse(host);
+  return address && address->is_loopback();
+}
+
 }  // namespace
 
 void Mailbox::add_routes(web::Router& router) {
-  router.get("/", [this](web::Request r) { return web::ready(page(r)); });
-  router.get("/messages/{id}/html", [this](web::Request r) { return web::ready(html_part(r)); });
-  router.get("/api/messages", [this](web::Request r) { return web::ready(messages(r)); });
+  const auto get = [&](const char* pattern, web::Response (Mailbox::*answer)(const web::Request&) const) {
+    router.get(pattern, [this, answer](web::Request r) {
+      // A site that pointed its own name at this machine (DNS rebinding) would read the codes.
+      if (!is_this_machine(r.hostname()))
+        return web::ready(web::Response::error(421, "InvalidRequest", "This mailbox is at a local name"));
+      return web::ready((this->*answer)(r));
+    });
+  };
+  get("/", &Mailbox::page);
+  get("/messages/{id}/html", &Mailbox::html_part);
+  get("/api/messages", &Mailbox::messages);
 }
 
 web::Response Mailbox::page(const web::Request& request) const {

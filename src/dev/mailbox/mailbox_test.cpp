@@ -49,6 +49,21 @@ TEST_F(MailboxTest, AttackMailHtml_IsSandboxedAndTheSubjectEscaped) {
   EXPECT_TRUE(part.headers.get("content-security-policy").starts_with("sandbox; default-src 'none'"));
 }
 
+TEST_F(MailboxTest, AttackRebinding_OnlyLocalNamesReadMail) {
+  send("a@example.com", "12345678 is your code");
+  const auto status = [&](const std::string& origin, const char* path) {
+    return run(router_.handle(web::Request::make("GET", origin + path))).status;
+  };
+  for (const char* path : {"/", "/api/messages", "/messages/1/html"}) {
+    for (const char* ours :
+         {"http://localhost:2585", "http://mail.localhost", "http://127.0.0.1:2585", "http://[::1]:2585"})
+      EXPECT_EQ(status(ours, path), 200) << ours << path;
+    for (const char* foreign : {"http://evil.example:2585", "http://localhost.evil.example",
+                                "http://127.0.0.1.evil.example", "http://10.0.0.1", "http://localhost."})
+      EXPECT_EQ(status(foreign, path), 421) << foreign << path;
+  }
+}
+
 TEST_F(MailboxTest, UnknownMailsAre404) {
   EXPECT_EQ(get("/messages/1/html").status, 404);
   EXPECT_EQ(get("/messages/x/html").status, 404);

@@ -183,8 +183,10 @@ void World::restart() {
                           .storage_secret = secret(3),
                           .may_sign_up = options.may_sign_up,
                           .local_hosts = oauth::LocalHosts::refuse,
-                          .email_limits = options.limits},
-      signin::EpdsParts{db(), network, nullptr, &lexicons, postman, passwords_, reads_, clock, rng});
+                          .email_limits = options.limits,
+                          .rate_limits = options.rate_limits},
+      signin::EpdsParts{db(), options.fetch ? *options.fetch : network, nullptr, &lexicons, postman,
+                        passwords_, reads_, clock, rng});
   run(epds->start());
   routes = std::make_unique<web::Router>(epds->router());
 }

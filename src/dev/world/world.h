@@ -32,6 +32,8 @@ struct WorldOptions {
   std::string auth = "https://auth.pds.test";  // equal to pds: one origin
   bool may_sign_up = true;
   auth::EmailOtpLimits limits = {};
+  std::optional<web::RateLimitOptions> rate_limits = {};  // none: requests are not counted
+  Fetch* fetch = nullptr;                                 // instead of the network in memory
 };
 inline WorldOptions one_origin() { return {.auth = "https://pds.test"}; }
 

@@ -245,7 +245,7 @@ TEST(OauthClient, RefusesWhatIsNoAccountAndNoServer) {
   EXPECT_TRUE(run(w.client.authorize("alice.test", {.login_hint = std::string(512, 'a')})));
 }
 
-TEST(OauthClient, RefusesMetadataOfAForeignIssuer) {  // attack 7
+TEST(OauthClient, AttackMixUp_MetadataOfAForeignIssuer) {
   World w;
   w.net.pages["https://as.test/.well-known/oauth-authorization-server"] = [&](const FetchRequest&) {
     auto m = w.server.metadata();
@@ -271,7 +271,7 @@ TEST(OauthClient, RefusesMetadataThatIsRedirectedOrNotJson) {
   EXPECT_EQ(run(w.client.authorize("alice.test", {})).error().code, Error::invalid_server);
 }
 
-TEST(OauthClient, RefusesAServerThatDoesNotListThePds) {  // RFC 9728 §4
+TEST(OauthClient, AttackMixUp_AServerThatDoesNotListThePds) {  // RFC 9728 §4
   World w;
   std::string listed = "https://other.test";
   w.net.pages["https://as.test/.well-known/oauth-authorization-server"] = [&](const FetchRequest&) {
@@ -344,7 +344,7 @@ TEST(Callback, ComesWithinTenMinutes) {
   EXPECT_EQ(run(late.client.callback(late.answer(started), "")).error().code, Error::unknown_state);
 }
 
-TEST(Callback, RefusesAWrongOrMissingIssuer) {  // RFC 9207 §2.4, attack 7
+TEST(Callback, AttackMixUp_WrongOrMissingIss) {  // RFC 9207 §2.4
   for (const auto* iss : {"https://evil.test", "https://as.test/", "HTTPS://as.test", ""}) {
     World w;
     const auto started = w.start();
@@ -372,7 +372,7 @@ TEST(Callback, RefusesParametersGivenTwice) {
             Error::invalid_callback);
 }
 
-TEST(Callback, BelongsToTheBrowserThatStarted) {  // attack 5: a planted callback
+TEST(Callback, AttackPlantedCallback_BelongsToTheBrowserThatStarted) {
   for (const auto* browser : {"", "cookie-of-the-victim"}) {
     World w;
     const auto started = w.start("alice.test", {.browser = "cookie-of-the-attacker"});
@@ -398,7 +398,7 @@ TEST(Callback, PassesTheServersNoOn) {
   EXPECT_EQ(fault.app_state, "/back");
 }
 
-TEST(Callback, RefusesAnotherAccountThanTheOneAskedFor) {  // attack 7: sub
+TEST(Callback, AttackMixUp_SubOfAnotherAccountThanTheOneAskedFor) {
   World w;
   w.account(k_bob, "bob.test", "https://pds.test");
   const auto started = w.start("alice.test");
@@ -408,7 +408,7 @@ TEST(Callback, RefusesAnotherAccountThanTheOneAskedFor) {  // attack 7: sub
   EXPECT_EQ(w.server.revoked, std::vector<std::string>{"refresh-1"}) << "what we do not use is given back";
 }
 
-TEST(Callback, RefusesAnAccountTheServerDoesNotSpeakFor) {  // attack 7: DID pointing at another PDS
+TEST(Callback, AttackMixUp_DidPointingAtAnotherPds) {
   World w;
   Server other(w.net, w.clock, "https://other-as.test", "https://other-pds.test");
   w.account(k_bob, "bob.test", "https://other-pds.test");
@@ -678,7 +678,7 @@ TEST(Session, EndsWhenTheAccountMoved) {
   EXPECT_EQ(w.stored_sessions(), 0U);
 }
 
-TEST(Session, EndsWhenTheSubjectChangesAtRefresh) {
+TEST(Session, AttackMixUp_EndsWhenTheSubjectChangesAtRefresh) {
   World w;
   auto session = w.session();
   w.server.sub = k_bob;

@@ -42,7 +42,7 @@ TEST(ServerMetadata, IsReadWhenItMeetsTheProfile) {
   EXPECT_EQ(m->protected_resources, std::vector<std::string>{"https://pds.test"});
 }
 
-TEST(ServerMetadata, OfAForeignIssuerIsRefused) {  // attack 7: mix-up
+TEST(ServerMetadata, AttackMixUp_OfAForeignIssuerIsRefused) {
   for (const auto* issuer : {"https://evil.test", "https://as.test/", "https://as.test:443",
                              "https://AS.test", "http://as.test", "https://as.test.evil.test", ""}) {
     auto o = good();

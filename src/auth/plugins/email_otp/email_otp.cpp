@@ -5,6 +5,7 @@
 #include "auth/plugins/email_otp/codes.h"
 #include "base/encoding.h"
 #include "crypto/hash.h"
+#include "web/address.h"
 
 namespace latchkey::auth {
 namespace {
@@ -47,7 +48,7 @@ Task<std::optional<std::string>> EmailOtp::issue(Subject subject, std::string ip
   const std::string id = id_of(subject);
   const Bytes hash = hash_of(id, code);
   const std::string by_email = hashed("otp-send-email", subject.email.str()),
-                    by_ip = hashed("otp-send-ip", ip);
+                    by_ip = hashed("otp-send-ip", web::client_network(ip));
   const bool sent = co_await db_.write([&](store::Tx& tx) {
     if (!limits::has_room(tx, by_email, limits_.sends_per_email, now) ||
         !limits::has_room(tx, by_ip, limits_.sends_per_ip, now) ||
@@ -69,7 +70,7 @@ Task<bool> EmailOtp::verify(Subject subject, std::string typed, std::string ip) 
   const auto digits = digits_of(typed);
   const Bytes hash = hash_of(id, digits.value_or(""));
   const std::string by_email = hashed("otp-fail-email", subject.email.str()),
-                    by_ip = hashed("otp-fail-ip", ip);
+                    by_ip = hashed("otp-fail-ip", web::client_network(ip));
   co_return co_await db_.write([&](store::Tx& tx) {
     // A locked address or client is answered like a wrong code, and costs the attacker nothing more to know.
     const bool locked = !limits::has_room(tx, by_email, limits_.failures_per_email, now) ||

@@ -70,6 +70,21 @@ TEST_P(EmailOtpTest, TheFifthTryMayStillBeRight) {
   EXPECT_TRUE(verify(subject(), code));
 }
 
+TEST_P(EmailOtpTest, AttackAddresses_ASubscribersIpv6NetworkIsOneClient) {
+  for (int i = 0; i < 10; ++i)
+    EXPECT_TRUE(
+        issue(subject("p" + std::to_string(i) + "@example.com"), "2001:db8::" + std::to_string(i + 1)));
+  EXPECT_FALSE(issue(subject("p10@example.com"), "2001:db8::ffff"));
+  EXPECT_TRUE(issue(subject("p11@example.com"), "2001:db8:0:1::1")) << "the neighbour";
+  // The same for wrong guesses.
+  const std::string code = *issue(subject("q@example.com"), "2001:db8:0:1::1");
+  for (int i = 0; i < 30; ++i)
+    verify(subject("r" + std::to_string(i) + "@example.com"), "12345678",
+           "2001:db8:0:2::" + std::to_string(i + 1));
+  EXPECT_FALSE(verify(subject("q@example.com"), code, "2001:db8:0:2::ffff"));
+  EXPECT_TRUE(verify(subject("q@example.com"), code, "2001:db8:0:1::1"));
+}
+
 TEST_P(EmailOtpTest, ExpiresAfterTenMinutes) {
   const std::string first = *issue(subject());
   clock_.advance(k_email_code_lifetime - 1s);
