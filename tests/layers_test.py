@@ -33,7 +33,7 @@ LAYERS = {
     "atproto/repo": LOW | {"atproto/syntax", "atproto/cid", "atproto/cbor", "atproto/car", "atproto/mst"},
     "atproto/plc": LOW | {"atproto/syntax", "atproto/cid", "atproto/cbor"},
     "atproto/identity": LOW | {"atproto/syntax"},
-    "atproto/lexicon": LOW | {"atproto/syntax", "atproto/cid", "atproto/cbor", "atproto/repo", "atproto/identity"},
+    "atproto/lexicon": LOW | {"atproto/syntax", "atproto/cid", "atproto/cbor", "atproto/car", "atproto/mst", "atproto/repo", "atproto/identity"},
     "atproto/xrpc": LOW | {"atproto/syntax"},
     "oauth/jose": LOW,
     "oauth/dpop": LOW | {"oauth/jose"},
