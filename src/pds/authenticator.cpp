@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "pds/method_permissions.h"
+
 namespace latchkey::pds {
 namespace {
 
@@ -51,16 +53,14 @@ web::Response response_of(const Fault& fault) {
 }
 
 Result<void, Fault> Credentials::may_write(RepoAction action, const Nsid& collection) const {
-  if (kind == Kind::session || granted.has(oauth::k_scope_generic)) return {};
-  return fail(Fault{.code = Error::ScopeMissingError,
-                    .message = "Missing required scope \"repo:" + collection.str() +
-                               "?action=" + std::string(word(action)) + "\""});
+  if (kind == Kind::session || permissions->allows_repo(word(action), collection.str())) return {};
+  return fail(scope_missing(oauth::Permissions::missing_repo(word(action), collection.str())));
 }
 
 bool Credentials::may_read_email() const {
   // App passwords are for apps; the address is the person's.
   if (kind == Kind::session) return scope == SessionScope::access || scope == SessionScope::takendown;
-  return granted.has(oauth::k_scope_email);
+  return permissions->allows_account("email", "read");
 }
 
 Task<Result<Account, web::Response>> Authenticator::account(Did did) {
@@ -127,14 +127,13 @@ Task<Result<Caller, web::Response>> Authenticator::dpop(OauthRequest request, Ac
     co_return fail(std::move(response));
   }
   auto did = Did::parse(verified->did);
-  auto scope = oauth::ScopeSet::parse(verified->scope);
-  if (!did || !scope || !scope->has(oauth::k_scope_atproto))
-    co_return refuse(Error::InvalidToken, "Malformed token");
+  auto permissions = permissions_.get(verified->scope);
+  if (!did || !permissions) co_return refuse(Error::InvalidToken, "Malformed token");
   CO_TRY(auto account, co_await this->account(*std::move(did)));
   if (account.taken_down()) co_return refuse(Error::AccountTakedown, "Account has been taken down");
   co_return Caller{.account = Credentials{.kind = Credentials::Kind::oauth,
                                           .account = std::move(account),
-                                          .granted = *std::move(scope),
+                                          .permissions = std::move(permissions),
                                           .client_id = std::move(verified->client_id)},
                    .refresh = std::nullopt};
 }

@@ -1,12 +1,13 @@
 #pragma once
 // Who is calling: the Authorization header to Credentials.
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "atproto/syntax/nsid.h"
-#include "oauth/scopes/scopes.h"
+#include "oauth/scopes/permissions.h"
 #include "pds/accounts.h"
 #include "pds/config.h"
 #include "pds/oauth_verifier.h"
@@ -31,9 +32,9 @@ struct Credentials {
   enum class Kind { session, oauth };
   Kind kind;
   Account account;
-  SessionScope scope = SessionScope::access;  // of a session
-  oauth::ScopeSet granted = {};               // of OAuth
-  std::string client_id = {};                 // of OAuth
+  SessionScope scope = SessionScope::access;                   // of a session
+  std::shared_ptr<const oauth::Permissions> permissions = {};  // of OAuth
+  std::string client_id = {};                                  // of OAuth
 
   /// Whether this may write records of the collection. Errors: ScopeMissingError, naming what is missing.
   Result<void, xrpc::Fault> may_write(RepoAction action, const Nsid& collection) const;
@@ -68,6 +69,7 @@ class Authenticator {
   const Config& config_;
   const SessionService& sessions_;
   OauthVerifier* oauth_;
+  oauth::PermissionsCache permissions_;
 };
 
 web::Response response_of(const xrpc::Fault& fault);

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "pds/call.h"
+#include "web/router.h"
 
 namespace latchkey::pds {
 
@@ -22,12 +23,15 @@ struct Method {
 };
 
 std::span<const Method> methods();
+/// Their routes, each behind its credentials and its permission. `served` must outlive the router.
+void add_methods(web::Router& router, Pds& pds, std::span<const Method> served);
 
 // com.atproto.server
 Task<Answer> create_account(Pds&, Call);
 Task<Answer> create_session(Pds&, Call);
 Task<Answer> delete_session(Pds&, Call);
 Task<Answer> describe_server(Pds&, Call);
+Task<Answer> get_service_auth(Pds&, Call);
 Task<Answer> get_session(Pds&, Call);
 Task<Answer> refresh_session(Pds&, Call);
 // com.atproto.identity

@@ -20,7 +20,7 @@ struct OauthRequest {
 
 struct OauthCredentials {
   std::string did;
-  std::string scope;  // as granted, space separated
+  std::string scope;  // space separated, with permission sets expanded
   std::string client_id;
 };
 

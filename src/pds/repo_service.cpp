@@ -132,13 +132,25 @@ Task<CachedRepoPtr> RepoService::load(Account account) {
   // The rows must hash to what was signed. Never sign on top of anything else.
   if (stored->tree.root() != stored->head.data)
     throw std::runtime_error("records of " + account.did.str() + " do not match its signed commit");
-  auto key = sealer_.open(stored->sealed_key, signing_key_context(account.did));
-  if (!key) throw std::runtime_error("signing key of " + account.did.str() + " does not open");
-  auto signing_key = crypto::PrivateKey::from_bytes(crypto::Curve::k256, *key);
-  wipe(*key);
-  if (!signing_key) throw std::runtime_error("signing key of " + account.did.str() + " is damaged");
-  co_return std::make_shared<const CachedRepo>(CachedRepo{
-      .head = std::move(stored->head), .tree = std::move(stored->tree), .signing_key = *signing_key});
+  co_return std::make_shared<const CachedRepo>(
+      CachedRepo{.head = std::move(stored->head),
+                 .tree = std::move(stored->tree),
+                 .signing_key = open_key(account, stored->sealed_key)});
+}
+
+crypto::PrivateKey RepoService::open_key(const Account& account, BytesView sealed) const {
+  auto bytes = sealer_.open(sealed, signing_key_context(account.did));
+  if (!bytes) throw std::runtime_error("signing key of " + account.did.str() + " does not open");
+  auto key = crypto::PrivateKey::from_bytes(crypto::Curve::k256, *bytes);
+  wipe(*bytes);
+  if (!key) throw std::runtime_error("signing key of " + account.did.str() + " is damaged");
+  return *std::move(key);
+}
+
+Task<crypto::PrivateKey> RepoService::signing_key(Account account) {
+  const auto sealed = co_await shared_.db.read(
+      [id = account.id](store::Tx& tx) { return accounts::sealed_signing_key(tx, id); });
+  co_return open_key(account, sealed);
 }
 
 Task<CachedRepoPtr> RepoService::current(Account account) {

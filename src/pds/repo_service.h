@@ -68,11 +68,15 @@ class RepoService {
   /// The repository as it is now. nullptr when there is none.
   Task<CachedRepoPtr> current(Account account);
 
+  /// Of an account that has one.
+  Task<crypto::PrivateKey> signing_key(Account account);
+
   Tid next_tid() { return tids_.next(shared_.clock.now()); }
   TreeCache& cache() { return cache_; }
 
  private:
   Task<CachedRepoPtr> load(Account account);
+  crypto::PrivateKey open_key(const Account& account, BytesView sealed) const;
 
   Shared shared_;
   const crypto::Sealer& sealer_;

@@ -1,4 +1,5 @@
 #include "base/log.h"
+#include "pds/method_permissions.h"
 #include "pds/methods.h"
 #include "pds/pds.h"
 #include "store/database.h"
@@ -32,6 +33,8 @@ constexpr Method k_methods[] = {
     {"com.atproto.server.deleteSession", Verb::procedure, Access::refresh_expired, Input::none, 0,
      delete_session},
     {"com.atproto.server.describeServer", Verb::query, Access::none, Input::none, 0, describe_server},
+    {"com.atproto.server.getServiceAuth", Verb::query, Access::session_takendown, Input::none, 0,
+     get_service_auth},
     {"com.atproto.server.getSession", Verb::query, Access::session_takendown, Input::none, 0, get_session},
     {"com.atproto.server.refreshSession", Verb::procedure, Access::refresh, Input::none, 0, refresh_session},
     {"com.atproto.sync.getLatestCommit", Verb::query, Access::optional, Input::none, 0, get_latest_commit},
@@ -81,6 +84,13 @@ Task<web::Response> answer(Pds* pds, const Method* method, web::Request request)
   auto caller = co_await pds->authenticator().authenticate(call.request, method->access);
   if (!caller) co_return std::move(caller).error();
   call.caller = *std::move(caller);
+  if (call.caller.account && call.caller.account->kind == Credentials::Kind::oauth) {
+    const auto* needed = permission_of(method->nsid);
+    // A method without a line in the table would be open to every app.
+    if (!needed) throw std::logic_error("no permission is known for " + std::string(method->nsid));
+    if (auto may = check_permission(*needed, *call.caller.account->permissions); !may)
+      co_return response_of(may.error());
+  }
   if (auto read = read_call(*method, call); !read) co_return response_of(read.error());
   auto answered = co_await method->handler(*pds, std::move(call));
   if (!answered) {
@@ -154,15 +164,20 @@ constexpr std::string_view k_robots =
 
 std::span<const Method> methods() { return k_methods; }
 
-web::Router routes(Pds& pds) {
-  web::Router router;
+void add_methods(web::Router& router, Pds& pds, std::span<const Method> served) {
   Pds* const p = &pds;
-  for (const Method& method : k_methods) {
+  for (const Method& method : served) {
     const Method* const m = &method;
     router.add("*", "/xrpc/" + std::string(method.nsid),
                web::with_cors([p, m](web::Request request) { return serve(p, m, std::move(request)); }),
                method.max_body);
   }
+}
+
+web::Router routes(Pds& pds) {
+  web::Router router;
+  Pds* const p = &pds;
+  add_methods(router, pds, methods());
   router.add("*", "/xrpc/{rest*}",
              web::with_cors([](web::Request request) { return web::ready(unknown_method(request)); }));
   router.get("/xrpc/_health", web::with_cors([p](web::Request) { return health(p); }));

@@ -180,6 +180,13 @@ struct World {
             .access = "Bearer " + got.text_at("accessJwt"),
             .refresh = "Bearer " + got.text_at("refreshJwt")};
   }
+  /// The Authorization header of an app the person granted `scope`.
+  std::string app_of(const SignedIn& who, std::string scope) {
+    const std::string token = "token-" + std::to_string(process.oauth.tokens.size());
+    process.oauth.tokens[token] = {
+        .did = who.did.str(), .scope = std::move(scope), .client_id = "https://app.test/client.json"};
+    return "DPoP " + token;
+  }
   Account account(const SignedIn& who) { return run(pds().accounts().find(who.did)).value(); }
   template <class F>
   auto read(F fn) {

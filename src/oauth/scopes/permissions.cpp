@@ -428,7 +428,11 @@ std::string Permissions::missing_repo(std::string_view action, std::string_view 
 }
 
 std::string Permissions::missing_rpc(std::string_view lxm, std::string_view aud) {
-  return RpcPermission{.lxm = {std::string(lxm)}, .aud = std::string(aud)}.str();
+  // No permission names a whole DID: for one method there is "*", for all of them nothing finer.
+  if (is_service_reference(aud))
+    return RpcPermission{.lxm = {std::string(lxm)}, .aud = std::string(aud)}.str();
+  if (lxm == k_any) return std::string(k_scope_generic);
+  return RpcPermission{.lxm = {std::string(lxm)}, .aud = std::string(k_any)}.str();
 }
 
 std::string Permissions::missing_blob(std::string_view mime) {

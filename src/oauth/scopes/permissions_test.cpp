@@ -299,6 +299,9 @@ TEST(Permissions, TheChatNeedsBothTransitionScopes) {
 TEST(Permissions, NameWhatIsMissing) {
   EXPECT_EQ(Permissions::missing_repo("create", "a.b.c"), "repo:a.b.c?action=create");
   EXPECT_EQ(Permissions::missing_rpc("a.b.c", "did:web:x.test#s"), "rpc:a.b.c?aud=did:web:x.test%23s");
+  EXPECT_EQ(Permissions::missing_rpc("*", "did:web:x.test#s"), "rpc:*?aud=did:web:x.test%23s");
+  EXPECT_EQ(Permissions::missing_rpc("a.b.c", "did:web:x.test"), "rpc:a.b.c?aud=*");  // no finer one would do
+  EXPECT_EQ(Permissions::missing_rpc("*", "did:web:x.test"), "transition:generic");
   EXPECT_EQ(Permissions::missing_blob("image/png"), "blob:image/png");
   EXPECT_EQ(Permissions::missing_account("email", "read"), "account:email");
   EXPECT_EQ(Permissions::missing_account("email", "manage"), "account:email?action=manage");
