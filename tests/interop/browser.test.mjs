@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { before, describe, it } from 'node:test'
 import { desktop, phone, scene, startChromium, Visitor } from './lib/chromium.mjs'
 import { freshEmail, Network, ofThisSuite } from './lib/network.mjs'
+import { focused, tabTo } from './lib/person.mjs'
 
 /** The steps of the pages, as a person does them. */
 function person(network, visitor) {
@@ -161,48 +162,28 @@ describe('in Chromium', () => {
     const visitor = await Visitor.open(chromium)
     const { page } = visitor
     const email = freshEmail()
-    const focused = () =>
-      page.evaluate(() => {
-        const e = document.activeElement
-        return { tag: e.tagName, name: e.name ?? '', text: (e.innerText ?? '').trim() }
-      })
-    const tabTo = async (is, what) => {
-      for (let i = 0; i < 30; ++i) {
-        const at = await focused()
-        if (is(at)) {
-          const outline = await page.evaluate(() => {
-            const style = getComputedStyle(document.activeElement)
-            return style.outlineStyle !== 'none' || style.boxShadow !== 'none'
-          })
-          assert.ok(outline, `one cannot see the focus on ${what}`)
-          return
-        }
-        await page.keyboard.press('Tab')
-      }
-      assert.fail(`cannot reach ${what} by Tab`)
-    }
     await page.goto(network.urls.app)
-    await tabTo((e) => e.text === 'Skip to content', 'the skip link')
+    await tabTo(page, (e) => e.text === 'Skip to content', 'the skip link')
     await page.keyboard.press('Enter')
-    await tabTo((e) => e.name === 'email', 'the e-mail field')
+    await tabTo(page, (e) => e.name === 'email', 'the e-mail field')
     await page.keyboard.type(email)
     await page.keyboard.press('Enter')
     await page.getByLabel('Code', { exact: true }).waitFor()
-    assert.equal((await focused()).name, 'code', 'the code field has the focus at once')
+    assert.equal((await focused(page)).name, 'code', 'the code field has the focus at once')
     await page.keyboard.type(await network.codeAfter(email, 0))
     await page.keyboard.press('Enter')
     await page.getByRole('button', { name: 'Approve' }).waitFor()
-    await tabTo((e) => e.text === 'Technical details', 'the details')
+    await tabTo(page, (e) => e.text === 'Technical details', 'the details')
     await page.keyboard.press('Enter')
     assert.ok(await page.getByText('Client ID').isVisible())
-    await tabTo((e) => e.text === 'Approve', 'Approve')
+    await tabTo(page, (e) => e.text === 'Approve', 'Approve')
     await page.keyboard.press('Enter')
     await page.waitForURL('**/account')
-    await tabTo((e) => e.name === 'text', 'the text field')
+    await tabTo(page, (e) => e.name === 'text', 'the text field')
     await page.keyboard.type('typed')
     await page.keyboard.press('Enter')
     await page.locator('.record pre').filter({ hasText: 'typed' }).waitFor()
-    await tabTo((e) => e.text === 'Sign out', 'Sign out')
+    await tabTo(page, (e) => e.text === 'Sign out', 'Sign out')
     await page.keyboard.press('Enter')
     await page.getByLabel('E-mail address').waitFor()
     await visitor.close()

@@ -1,4 +1,5 @@
 // What a person does at the sign-in pages, in Chromium.
+import assert from 'node:assert/strict'
 
 /** Presses, and returns when the next page is there. */
 export async function go(page, button) {
@@ -6,6 +7,30 @@ export async function go(page, button) {
 }
 
 export const button = (page, name) => page.getByRole('button', { name, exact: true })
+
+/** What has the keyboard. */
+export const focused = (page) =>
+  page.evaluate(() => {
+    const e = document.activeElement
+    const label = e.labels?.[0]?.innerText ?? ''
+    return { tag: e.tagName, name: e.name ?? '', text: (e.innerText ?? '').trim(), label, checked: e.checked }
+  })
+
+/** Presses Tab until `is` says so; whatever is reached must be seen to have the focus. */
+export async function tabTo(page, is, what) {
+  for (let i = 0; i < 40; ++i) {
+    if (is(await focused(page))) {
+      const outline = await page.evaluate(() => {
+        const style = getComputedStyle(document.activeElement)
+        return style.outlineStyle !== 'none' || style.boxShadow !== 'none'
+      })
+      assert.ok(outline, `one cannot see the focus on ${what}`)
+      return
+    }
+    await page.keyboard.press('Tab')
+  }
+  assert.fail(`cannot reach ${what} by Tab`)
+}
 
 /**
  * Goes through the sign-in pages until the browser is back at `origin`. Returns what was seen.
@@ -28,7 +53,7 @@ export async function passThrough(page, network, email, { origin, decision = 'Ap
   const steps = []
   for (let i = 0; i < 20; ++i) {
     if (new URL(page.url()).origin === origin) return steps
-    await anything.first().waitFor()
+    await Promise.any([anything.first().waitFor(), page.waitForURL((url) => url.origin === origin, { waitUntil: 'commit' })])
     const visible = await Promise.all(Object.entries(places).map(async ([name, place]) => [name, await place.isVisible()]))
     const [name] = visible.find(([, is]) => is) ?? []
     if (!name) continue // it has gone on by itself
