@@ -94,6 +94,16 @@ json::Object hostile_view() {
   auto mail = list_item({"mail_url", "mail_to", "mail_subject", "mail_at", "mail_at_iso"});
   mail.set("mail_selected", true);
   view.set("messages", json::Array{mail});
+  for (const char* flag : {"has_others", "has_apps", "stay"}) view.set(flag, true);
+  view.set("others", json::Array{list_item({"other_handle", "other_did"})});
+  auto app = list_item({"app_name", "app_host", "app_initial"});
+  auto session = list_item({"session_id", "session_ip", "session_created", "session_created_iso",
+                            "session_used", "session_used_iso"});
+  session.set("scopes", *view.find("scopes"));
+  app.set("sessions", json::Array{session});
+  view.set("apps", json::Array{app});
+  view.set("devices", json::Array{list_item({"device_id", "device_agent", "device_ip", "device_since",
+                                             "device_seen", "device_here"})});
   return view;
 }
 

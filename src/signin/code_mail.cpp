@@ -36,8 +36,9 @@ Task<void> CodeMail::mail_code(mail::EmailAddress to, std::string code, std::str
   try {
     // After the answer: how long a mail takes to write does not show in its time.
     co_await after_this_job();
-    const bool is_new =
-        !co_await db_.read([&](store::Tx& tx) { return pds::accounts::by_email(tx, to.str()); });
+    const bool is_new = !app_name.empty() && !co_await db_.read([&](store::Tx& tx) {
+      return pds::accounts::by_email(tx, to.str());
+    });
     const std::string base = is_new ? "mail_welcome_code" : "mail_code";
     const json::Object view{{"code", code},
                             {"name", options_.service_name},

@@ -19,7 +19,8 @@ class CodeMail {
            const web::Templates& templates);
 
   /// A fresh code for this address, unless a limit says no. The mail is written and sent after the caller
-  /// answered. `app_name` "": no app is behind it.
+  /// answered. `app_name` "": no app is behind it, and
+  /// nobody is told that the code makes an account.
   Task<void> send(auth::EmailOtp::Subject subject, std::string app_name, std::string ip);
   /// Resumes when every mail that was asked for was handed over or given up. Await it before the mailer goes.
   Task<void> settled() { return mails_.idle(); }

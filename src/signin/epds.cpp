@@ -8,6 +8,7 @@
 #include "oauth/server/schema.h"
 #include "pds/accounts.h"
 #include "pds/schema.h"
+#include "signin/account_pages.h"
 #include "signin/edge.h"
 #include "signin/schema.h"
 #include "store/migrate.h"
@@ -104,6 +105,10 @@ struct Epds::Impl {
                 pages.https()),
         codes({.service_name = options.service_name, .service_host = pages.service_host()}, parts.db, otp,
               parts.mailer, templates),
+        devices(parts.db, parts.clock, parts.rng, derive(options.session_secret, "latchkey signin devices"),
+                pages.https()),
+        account_pages(derive(options.session_secret, "latchkey account pages"), parts.db, oauth, otp, codes,
+                      devices, pages, parts.clock, parts.rng),
         sign_in({.secret = derive(options.session_secret, "latchkey signin flows"),
                  .may_sign_up = options.may_sign_up},
                 parts.db, oauth, pds.accounts(), otp, codes, devices, pages, parts.clock, parts.rng) {}
@@ -120,6 +125,8 @@ struct Epds::Impl {
   Pages pages;
   Devices devices;
   CodeMail codes;
+  Devices devices;
+  AccountPages account_pages;
   SignIn sign_in;
 };
 
@@ -138,6 +145,7 @@ Task<void> Epds::clean() {
   co_await impl_->otp.clean();
   co_await impl_->devices.clean();
   co_await impl_->sign_in.clean();
+  co_await impl_->devices.clean();
   co_await impl_->pds.accounts().resume_unfinished(pds::Unfinished::abandoned);
 }
 
@@ -147,14 +155,23 @@ web::Router Epds::router() {
   Impl& it = *impl_;
   web::Router pds = pds::routes(it.pds);
   it.oauth.add_routes(pds);
+  // https://w3c.github.io/webappsec-change-password-url/ : password managers look there, at either name.
+  constexpr const char* k_change_password = "/.well-known/change-password";
+  const auto change_password = [&it](web::Request) {
+    return web::ready(web::Response::redirect(303, it.auth_origin + "/account"));
+  };
+  pds.get(k_change_password, change_password);
   if (it.auth_origin == it.public_url) {
     it.sign_in.add_routes(pds);
+    it.account_pages.add_routes(pds);
     pds.get("/static/{file*}", it.static_files.handler());
     pds.get("/health", [](web::Request) { return health("epds"); });
   } else {
     // Two names, one process: each answers for its own routes only.
     web::Router auth;
     it.sign_in.add_routes(auth);
+    it.account_pages.add_routes(auth);
+    auth.get(k_change_password, change_password);
     auth.get("/static/{file*}", it.static_files.handler());
     auth.get("/health", [](web::Request) { return health("auth"); });
     auth.fallback([&it](web::Request r) { return web::ready(it.pages.not_found(r)); });

@@ -1,6 +1,7 @@
 #include "signin/pages.h"
 
 #include "base/log.h"
+#include "crypto/hash.h"
 
 namespace latchkey::signin {
 namespace {
@@ -13,6 +14,17 @@ bool is_odd(char32_t c) {
   return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0xad || c == 0x61c || c == 0x180e ||
          (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) ||
          c == 0xfeff || (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe0fff);
+}
+
+std::string initial_of(std::string_view name) {
+  const char c = name.empty() ? '?' : name[0];
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ? std::string(1, c & ~0x20) : "A";
+}
+
+json::Object view_of(const oauth::ClientId& id, std::string name) {
+  if (name.empty())
+    name = id.kind() == oauth::ClientId::Kind::loopback ? "an app on this computer" : id.host();
+  return {{"app_name", name}, {"app_host", id.host()}, {"app_initial", initial_of(name)}};
 }
 
 }  // namespace
@@ -146,15 +158,29 @@ web::Response Pages::fault_page(const oauth::Fault& fault, const web::Request& r
                     fault.description, request);
 }
 
+bool Pages::came_from_page(const web::Request& request, std::string_view csrf_token) const {
+  const auto form = request.form();
+  const auto token = form ? single(*form, "csrf") : std::nullopt;
+  // Programs may not say where a form comes from, and for them the token is enough.
+  const bool says_origin = request.headers.has("sec-fetch-site") || request.headers.has("origin");
+  return token && crypto::equal(*token, csrf_token) &&
+         (!says_origin || request.from_same_origin(options_.origin));
+}
+
+web::Response Pages::forged(const web::Request& request) const {
+  return error_page(403, "That did not come from this page",
+                    "For your safety nothing was done. Go back and start again.", request);
+}
+
 json::Object Pages::app_view(const oauth::Client& client) {
-  const std::string host = client.id.host();
-  std::string name = plain_name(client.client_name);
-  if (name.empty())
-    name = client.id.kind() == oauth::ClientId::Kind::loopback ? "an app on this computer" : host;
-  std::string initial = "A";
-  if (const char c = name[0]; (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
-    initial = std::string(1, c & ~0x20);
-  return {{"app_name", name}, {"app_host", host}, {"app_initial", initial}};
+  return view_of(client.id, plain_name(client.client_name));
+}
+
+json::Object Pages::app_view(std::string_view client_id) {
+  const auto id = oauth::ClientId::parse(client_id, oauth::LocalHosts::allow);
+  if (id) return view_of(*id, {});
+  const std::string name = plain_name(client_id);
+  return {{"app_name", name}, {"app_host", name}, {"app_initial", initial_of(name)}};
 }
 
 }  // namespace latchkey::signin

@@ -38,8 +38,14 @@ class Pages {
                            const web::Request& request) const;
   web::Response fault_page(const oauth::Fault& fault, const web::Request& request) const;
   web::Response not_found(const web::Request& request) const;
+  /// Whether this form was sent from a page of ours: it has the page's token, and the browser, when it says
+  /// where a form comes from, says so too.
+  bool came_from_page(const web::Request& request, std::string_view csrf_token) const;
+  web::Response forged(const web::Request& request) const;
   /// app_name, app_host and app_initial for templates.
   static json::Object app_view(const oauth::Client& client);
+  /// The same of an app of which only the client_id is at hand.
+  static json::Object app_view(std::string_view client_id);
 
   const std::string& origin() const { return options_.origin; }
   const std::string& service_host() const { return options_.service_host; }
