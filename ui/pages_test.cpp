@@ -99,7 +99,7 @@ json::Object hostile_view() {
   auto app = list_item({"app_name", "app_host", "app_initial"});
   auto session = list_item({"session_id", "session_ip", "session_created", "session_created_iso",
                             "session_used", "session_used_iso"});
-  session.set("scopes", *view.find("scopes"));
+  session.set("permissions", json::Array{list_item({"permission"})});
   app.set("sessions", json::Array{session});
   view.set("apps", json::Array{app});
   view.set("devices", json::Array{list_item({"device_id", "device_agent", "device_ip", "device_since",

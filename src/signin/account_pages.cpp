@@ -7,6 +7,7 @@
 
 #include "base/encoding.h"
 #include "crypto/hash.h"
+#include "signin/permission_words.h"
 #include "web/cookie.h"
 
 namespace latchkey::signin {
@@ -30,26 +31,27 @@ std::string to_the_day(Time at) {
   return fmt::format("{:%Y-%m-%d}", std::chrono::floor<std::chrono::seconds>(at));
 }
 
-json::Array scope_views(std::string_view scope) {
+json::Array permission_views(std::string_view scope, std::string_view lang) {
   json::Array out;
   const auto scopes = oauth::ScopeSet::parse(scope);
-  for (const auto& token : scopes ? scopes->tokens() : std::vector<std::string>{})
-    out.push_back(json::Object{{"scope_name", token}});
+  if (!scopes) return out;
+  for (const auto& group : explain_scopes(*scopes, {}, lang))
+    for (const auto& words : group.items) out.push_back(json::Object{{"permission", words.title}});
   return out;
 }
 
-json::Object session_view(const oauth::Session& session) {
+json::Object session_view(const oauth::Session& session, std::string_view lang) {
   return {{"session_id", session.id},
           {"session_ip", session.ip},
           {"session_created", to_the_minute(session.created_at)},
           {"session_created_iso", rfc3339(session.created_at)},
           {"session_used", to_the_minute(session.last_used_at)},
           {"session_used_iso", rfc3339(session.last_used_at)},
-          {"scopes", scope_views(session.scope)}};
+          {"permissions", permission_views(session.scope, lang)}};
 }
 
 // One entry an app, the one used last first, each with its sessions.
-json::Array app_views(const std::vector<oauth::Session>& sessions) {
+json::Array app_views(const std::vector<oauth::Session>& sessions, std::string_view lang) {
   std::vector<std::string> apps;
   for (const auto& session : sessions)
     if (std::ranges::find(apps, session.client_id) == apps.end()) apps.push_back(session.client_id);
@@ -58,7 +60,7 @@ json::Array app_views(const std::vector<oauth::Session>& sessions) {
     json::Object app = Pages::app_view(client_id);
     json::Array of_app;
     for (const auto& session : sessions)
-      if (session.client_id == client_id) of_app.push_back(session_view(session));
+      if (session.client_id == client_id) of_app.push_back(session_view(session, lang));
     app.set("sessions", std::move(of_app));
     out.push_back(std::move(app));
   }
@@ -153,7 +155,7 @@ Task<web::Response> AccountPages::login(web::Request request) {
   const bool known = visit && !(co_await accounts_on(visit->device)).empty();
   const Login at = co_await load_login(request);
   const bool sent = at.flow && at.flow->email, adds = request.query_value("add") == "1";
-  const bool stay = request.query_value("stay") == "1", resent = request.query_value("sent") == "again";
+  const bool stay = request.query_value("stay") == "yes", resent = request.query_value("sent") == "again";
   web::Response response;
   if (known && !sent && !adds)
     response = to_account();
@@ -170,8 +172,8 @@ Task<web::Response> AccountPages::send_otp(web::Request request) {
   if (!loaded) co_return std::move(loaded.error());
   Login& at = *loaded;
   const auto form = request.form();
-  const bool stay = single(*form, "stay") == "1", again = single(*form, "resend") == "1";
-  const std::string next = fmt::format("/account/login?stay={}", stay ? 1 : 0);
+  const bool stay = single(*form, "stay") == "yes", again = single(*form, "resend") == "1";
+  const std::string next = fmt::format("/account/login?stay={}", stay ? "yes" : "no");
   const std::string typed =
       again ? (at.flow ? at.flow->email.value_or("") : "") : single(*form, "email").value_or("");
   const auto address = mail::EmailAddress::parse(typed);
@@ -197,7 +199,7 @@ Task<web::Response> AccountPages::verify_otp(web::Request request) {
   if (!loaded) co_return std::move(loaded.error());
   Login& at = *loaded;
   const auto form = request.form();
-  const bool stay = single(*form, "stay") == "1";
+  const bool stay = single(*form, "stay") == "yes";
   const auto address = mail::EmailAddress::parse(at.flow ? at.flow->email.value_or("") : "");
   if (!address) co_return to_login();
   const std::string code = single(*form, "code").value_or("");
@@ -285,7 +287,8 @@ Task<web::Response> AccountPages::account(Session at, web::Request request) {
     if (other.id != at.account.id)
       others.push_back(json::Object{{"other_handle", other.handle_text()}, {"other_did", other.did.str()}});
   view.set("has_others", !others.empty()).set("others", std::move(others));
-  auto apps = app_views(co_await oauth_.sessions_of(did));
+  auto apps =
+      app_views(co_await oauth_.sessions_of(did), wanted_language(request.headers.get("accept-language")));
   view.set("has_apps", !apps.empty()).set("apps", std::move(apps));
   auto devices = device_views(co_await devices_.devices_of(did), at.device);
   view.set("devices", std::move(devices));
@@ -303,15 +306,25 @@ Task<web::Response> AccountPages::revoke(Session at, web::Request) {
   // Somebody else's id is as unknown as one that never was.
   if (const auto device = single(at.form, "device"))
     co_return to_account(co_await devices_.sign_out(*device, did) ? "device" : "nothing");
-  const auto session = single(at.form, "session");
-  co_return to_account(session && co_await oauth_.end_session(did, *session) ? "access" : "nothing");
+  const auto id = single(at.form, "session");
+  const auto sessions = co_await oauth_.sessions_of(did);
+  const auto session = std::ranges::find(sessions, id, [](const auto& s) { return std::optional(s.id); });
+  if (session == sessions.end() || !co_await oauth_.end_session(did, *id)) co_return to_account("nothing");
+  // The app's last session: when it comes back, the person is asked again.
+  if (std::ranges::count(sessions, session->client_id, &oauth::Session::client_id) == 1)
+    co_await oauth_.forget_approval(did, session->client_id);
+  co_return to_account("access");
 }
 
 Task<web::Response> AccountPages::revoke_all(Session at, web::Request) {
   const std::string did = at.account.did.str();
-  const bool apps = single(at.form, "apps") == "1";
+  const bool apps = single(at.form, "apps") == "yes";
   co_await devices_.sign_out_others(did, at.device);
-  if (apps) co_await oauth_.end_sessions(did);
+  if (apps) {
+    for (const auto& session : co_await oauth_.sessions_of(did))
+      co_await oauth_.forget_approval(did, session.client_id);
+    co_await oauth_.end_sessions(did);
+  }
   co_return to_account(apps ? "everything" : "devices");
 }
 

@@ -105,8 +105,6 @@ struct Epds::Impl {
                 pages.https()),
         codes({.service_name = options.service_name, .service_host = pages.service_host()}, parts.db, otp,
               parts.mailer, templates),
-        devices(parts.db, parts.clock, parts.rng, derive(options.session_secret, "latchkey signin devices"),
-                pages.https()),
         account_pages(derive(options.session_secret, "latchkey account pages"), parts.db, oauth, otp, codes,
                       devices, pages, parts.clock, parts.rng),
         sign_in({.secret = derive(options.session_secret, "latchkey signin flows"),
@@ -125,7 +123,6 @@ struct Epds::Impl {
   Pages pages;
   Devices devices;
   CodeMail codes;
-  Devices devices;
   AccountPages account_pages;
   SignIn sign_in;
 };
@@ -145,7 +142,6 @@ Task<void> Epds::clean() {
   co_await impl_->otp.clean();
   co_await impl_->devices.clean();
   co_await impl_->sign_in.clean();
-  co_await impl_->devices.clean();
   co_await impl_->pds.accounts().resume_unfinished(pds::Unfinished::abandoned);
 }
 
