@@ -31,6 +31,7 @@ std::string to_the_day(Time at) {
   return fmt::format("{:%Y-%m-%d}", std::chrono::floor<std::chrono::seconds>(at));
 }
 
+// Of permission sets only the names: the page that ends an app's access waits for nobody's network.
 json::Array permission_views(std::string_view scope, std::string_view lang) {
   json::Array out;
   const auto scopes = oauth::ScopeSet::parse(scope);
@@ -125,8 +126,6 @@ void AccountPages::add_routes(web::Router& router) {
   pages_.post(router, "/account/session/revoke", act(&AccountPages::revoke));
   pages_.post(router, "/account/sessions/revoke-all", act(&AccountPages::revoke_all));
   pages_.post(router, "/account/logout", act(&AccountPages::logout));
-  // https://w3c.github.io/webappsec-change-password-url/ : password managers look here.
-  pages_.get(router, "/.well-known/change-password", [](web::Request) { return web::ready(to_account()); });
 }
 
 // --- Signing in
@@ -146,7 +145,7 @@ Task<AccountPages::Login> AccountPages::load_login(web::Request request) {
 Task<Result<AccountPages::Login, web::Response>> AccountPages::load_login_form(web::Request request) {
   // Without the cookie the fresh value of load_login never fits the token.
   Login at = co_await load_login(request);
-  if (!pages_.came_from_page(request, token("login", at.cookie))) co_return fail(pages_.forged(request));
+  if (!pages_.has_token(request, token("login", at.cookie))) co_return fail(pages_.forged(request));
   co_return at;
 }
 
@@ -258,7 +257,7 @@ Task<web::Response> AccountPages::signed_in(Action action, web::Request request)
     const auto fields = request.form();
     const std::string did = fields ? single(*fields, "account").value_or("") : "";
     const auto named = std::ranges::find(accounts, did, [](const auto& a) { return a.did.str(); });
-    if (!pages_.came_from_page(request, token("account", visit->device, did)))
+    if (!pages_.has_token(request, token("account", visit->device, did)))
       response = pages_.forged(request);
     else if (named == accounts.end())  // signed out meanwhile, in another tab
       response = to_account();

@@ -10,7 +10,6 @@
 //   POST /account/session/revoke   ends one app's session or signs one device out
 //   POST /account/sessions/revoke-all   all other devices; apps too when wanted
 //   POST /account/logout           signs this account out of this browser
-//   GET  /.well-known/change-password
 //
 // Before sign-in a cookie of its own binds the form, the code and the browser together. After it the device
 // cookie says which accounts may act; a form only names one of them, and its token holds for that one.

@@ -103,9 +103,7 @@ std::optional<web::Response> Pages::refusal(const web::Request& request) const {
   }
   // Browsers say where a form comes from; programs may say nothing, and for them its token is enough.
   const bool says_origin = request.headers.has("sec-fetch-site") || request.headers.has("origin");
-  if (says_origin && !request.from_same_origin(options_.origin))
-    return error_page(403, "That did not come from this page",
-                      "For your safety nothing was done. Go back to the app and start again.", request);
+  if (says_origin && !request.from_same_origin(options_.origin)) return forged(request);
   return std::nullopt;
 }
 
@@ -158,18 +156,15 @@ web::Response Pages::fault_page(const oauth::Fault& fault, const web::Request& r
                     fault.description, request);
 }
 
-bool Pages::came_from_page(const web::Request& request, std::string_view csrf_token) const {
+bool Pages::has_token(const web::Request& request, std::string_view csrf_token) const {
   const auto form = request.form();
   const auto token = form ? single(*form, "csrf") : std::nullopt;
-  // Programs may not say where a form comes from, and for them the token is enough.
-  const bool says_origin = request.headers.has("sec-fetch-site") || request.headers.has("origin");
-  return token && crypto::equal(*token, csrf_token) &&
-         (!says_origin || request.from_same_origin(options_.origin));
+  return token && crypto::equal(*token, csrf_token);
 }
 
 web::Response Pages::forged(const web::Request& request) const {
   return error_page(403, "That did not come from this page",
-                    "For your safety nothing was done. Go back and start again.", request);
+                    "For your safety nothing was done. Go back to the app and start again.", request);
 }
 
 json::Object Pages::app_view(const oauth::Client& client) {

@@ -38,9 +38,9 @@ class Pages {
                            const web::Request& request) const;
   web::Response fault_page(const oauth::Fault& fault, const web::Request& request) const;
   web::Response not_found(const web::Request& request) const;
-  /// Whether this form was sent from a page of ours: it has the page's token, and the browser, when it says
-  /// where a form comes from, says so too.
-  bool came_from_page(const web::Request& request, std::string_view csrf_token) const;
+  /// Whether the form has this token.
+  bool has_token(const web::Request& request, std::string_view csrf_token) const;
+  /// What a form from elsewhere is answered with.
   web::Response forged(const web::Request& request) const;
   /// app_name, app_host and app_initial for templates.
   static json::Object app_view(const oauth::Client& client);
