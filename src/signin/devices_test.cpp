@@ -17,6 +17,11 @@ constexpr std::string_view k_firefox =
 
 Secret<Bytes> key(std::uint8_t byte) { return Secret<Bytes>(Bytes(32, byte)); }
 
+Task<void> ask(Devices* devices, web::Request request, std::optional<Visit>* out, int* left) {
+  *out = co_await devices->visit(std::move(request));
+  --*left;
+}
+
 class DevicesTest : public store::EngineTest {
  protected:
   void SetUp() override {
@@ -147,14 +152,8 @@ TEST_P(DevicesTest, RequestsAtOnceRotateOnce) {
   std::vector<std::optional<Visit>> answers(k_requests);
   int left = k_requests;
   for (auto& answer : answers)
-    executor.post([this, &answer, &left, cookie = *made.cookie] {
-      struct Ask {
-        static Task<void> run(Devices* devices, web::Request request, std::optional<Visit>* out, int* left) {
-          *out = co_await devices->visit(std::move(request));
-          --*left;
-        }
-      };
-      spawn(Ask::run(devices_.get(), request(cookie), &answer, &left));
+    executor.post([task = ask(devices_.get(), request(*made.cookie), &answer, &left)]() mutable {
+      spawn(std::move(task));
     });
   executor.run_until([&] { return left == 0; });
   for (const auto& answer : answers) {

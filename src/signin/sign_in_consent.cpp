@@ -198,8 +198,8 @@ Task<web::Response> SignIn::finish(Step at, std::string did, oauth::ScopeSet sco
   std::optional<Visit> visit;
   if (at.flow.stay)
     visit = co_await devices_.sign_in(request, did, Stay::signed_in);
-  else
-    visit = co_await devices_.visit(request);
+  else if ((visit = co_await devices_.visit(request)))
+    co_await devices_.used(visit->device, did, request.remote_ip, Devices::Note::daily);
   auto outcome = co_await oauth_.approve(std::move(at.open),
                                          approval_of(std::move(did), std::move(scope), request, visit));
   web::Response response = leave(std::move(outcome), at.flow.id, request);

@@ -147,6 +147,18 @@ TEST_F(AccountPages, StayingIsAChoice) {
   EXPECT_FALSE(signed_in(stays));
 }
 
+TEST_F(AccountPages, SigningInToAnAppIsAUse) {
+  account(k_alice);
+  Browser b(w);
+  enter(b, k_alice, Remember::yes);
+  w.clock.advance(6 * 24h);
+  Page page = b.follow_all(b.get(app.authorize_url(app.start())));
+  page = b.follow_all(b.submit(page, "/auth/choose", {{"account", w.account(k_alice)->did.str()}}));
+  EXPECT_EQ(b.submit(page, "/auth/consent", {{"action", "approve"}}).status, 303);
+  w.clock.advance(7 * 24h - 1us);
+  EXPECT_TRUE(signed_in(b));
+}
+
 TEST_F(AccountPages, ARestartSignsNobodyOut) {
   account(k_alice);
   Browser b(w);
