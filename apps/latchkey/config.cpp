@@ -250,6 +250,15 @@ Result<ServeConfig, Problems> read_config(const Environment& environment, Rng& r
   const bool invite_required = in.flag("PDS_INVITE_REQUIRED", true);
   auto trusted = in.list("LATCHKEY_TRUSTED_PROXIES");
   if (trusted.empty()) trusted = {"127.0.0.1", "::1"};
+  std::set<std::string> trusted_clients;
+  for (auto& client_id : in.list("PDS_OAUTH_TRUSTED_CLIENTS")) {
+    // Compared byte for byte with what a client sends, so a typo would go unnoticed.
+    const auto url = Url::parse(client_id);
+    if (!url || url->scheme != "https" || url->path.empty() || url->str() != client_id)
+      in.problem(fmt::format("PDS_OAUTH_TRUSTED_CLIENTS has {}, which is no client_id: https, with a path",
+                             client_id));
+    trusted_clients.insert(std::move(client_id));
+  }
 
   // Where everybody has one address (a test network), counting by address would stop the test.
   const bool count_requests = in.flag("PDS_RATE_LIMITS_ENABLED", !dev_mode);
@@ -297,6 +306,7 @@ Result<ServeConfig, Problems> read_config(const Environment& environment, Rng& r
       .dev_mode = dev_mode,
       .ssrf_protection = !in.flag("PDS_DISABLE_SSRF_PROTECTION", false),
       .trusted_proxies = std::move(trusted),
+      .trusted_clients = std::move(trusted_clients),
       .rate_limits = count_requests ? std::optional(std::move(rate_limits)) : std::nullopt,
       .ca_file = in.text("SSL_CERT_FILE", ""),
       .smtp = {},

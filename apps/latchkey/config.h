@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct ServeConfig {
   bool dev_mode;
   bool ssrf_protection;
   std::vector<std::string> trusted_proxies;
+  std::set<std::string> trusted_clients;  // client_ids
   std::optional<web::RateLimitOptions> rate_limits;  // none: requests are not counted
   std::string ca_file;  // SSL_CERT_FILE. "" : the system's certificates
   mail::SmtpServer smtp;

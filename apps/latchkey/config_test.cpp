@@ -84,6 +84,18 @@ TEST_F(Configuration, AWrongNameIsNamedOnce) {
   EXPECT_EQ(complaints(), "PDS_HOSTNAME ");
 }
 
+TEST_F(Configuration, TrustedClientsAreClientIds) {
+  EXPECT_TRUE(read()->trusted_clients.empty());
+  env_["PDS_OAUTH_TRUSTED_CLIENTS"] = "https://app.example/client.json, https://other.example/c";
+  EXPECT_EQ(read()->trusted_clients,
+            (std::set<std::string>{"https://app.example/client.json", "https://other.example/c"}));
+  for (const char* wrong :
+       {"app.example", "http://app.example/c", "https://app.example", "https://APP.example/c"}) {
+    env_["PDS_OAUTH_TRUSTED_CLIENTS"] = wrong;
+    EXPECT_EQ(complaints(), "PDS_OAUTH_TRUSTED_CLIENTS ") << wrong;
+  }
+}
+
 TEST_F(Configuration, AnAuthorityOfOnesOwnCountsForMailToo) {
   EXPECT_EQ(read()->ca_file, "");
   env_["SSL_CERT_FILE"] = "/etc/ssl/own.pem";

@@ -169,6 +169,7 @@ int serve() {
                      .storage_secret = config->storage_secret,
                      .may_sign_up = config->may_sign_up,
                      .local_hosts = config->dev_mode ? oauth::LocalHosts::allow : oauth::LocalHosts::refuse,
+                     .trusted_clients = config->trusted_clients,
                      .rate_limits = config->rate_limits},
                     {*db, fetch, &resolver, &lexicons, mailer, passwords, reads, clock, rng});
   run(epds.start());

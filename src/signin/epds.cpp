@@ -81,6 +81,7 @@ struct Epds::Impl {
                .secret = options.dpop_secret,
                .standing = standing_of,
                .local_hosts = options.local_hosts,
+               .trusted_clients = options.trusted_clients,
                .lexicons = parts.lexicons},
               parts.db, parts.fetch, parts.clock, parts.rng),
         verifier(oauth),

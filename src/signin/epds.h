@@ -23,6 +23,7 @@ struct EpdsOptions {
   Secret<Bytes> storage_secret;  // seals signing keys in the database
   bool may_sign_up = true;
   oauth::LocalHosts local_hosts = oauth::LocalHosts::refuse;
+  std::set<std::string> trusted_clients = {};  // OAuth client_ids
   auth::EmailOtpLimits email_limits = {};
   std::optional<web::RateLimitOptions> rate_limits = {};  // none: requests are not counted
 };
