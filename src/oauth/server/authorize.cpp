@@ -109,7 +109,8 @@ Task<bool> Server::is_approved(OpenRequest open, std::string did) {
   if (!may_skip_consent(open)) co_return false;
   const ScopeSet approved = co_await approved_scope(std::move(did), open.request.client_id);
   const auto asked = ScopeSet::parse(open.request.scope);
-  co_return asked&& approved.includes(*asked);
+  const bool covered = asked && covers(approved, *asked);
+  co_return covered;
 }
 
 Task<ScopeSet> Server::approved_scope(std::string did, std::string client_id) {

@@ -108,7 +108,7 @@ Task<Result<json::Value, Fault>> Clients::fetch_json(std::string url, std::strin
   if (!answer) co_return bad("could not be fetched", answer.error().detail);
   if (answer->status != 200) co_return bad(fmt::format("answered {}", answer->status));
   const std::string type = media_type(answer->header("content-type"));
-  if (type != "application/json" && type != also) co_return bad("is not application/json");
+  if (type != "application/json" && (also.empty() || type != also)) co_return bad("is not application/json");
   auto document = json::parse(answer->body, {.max_depth = 16});
   if (!document) co_return bad("is not valid JSON", document.error().message);
   co_return std::move(*document);
