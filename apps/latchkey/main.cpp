@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
+#include <set>
 
 #include "atproto/lexicon/network_resolver.h"
 #include "base/log.h"
@@ -80,6 +81,7 @@ struct DevArguments {
   std::string data_dir, auth_host;
   bool json = false;
   bool rate_limits = false;
+  std::set<std::string> trusted_clients;
 };
 
 int dev(const DevArguments& args) {
@@ -88,7 +90,8 @@ int dev(const DevArguments& args) {
   dev::Network network({.port = args.port,
                         .data_dir = data.path(),
                         .auth_host = args.auth_host.empty() ? std::nullopt : std::optional(args.auth_host),
-                        .rate_limits = args.rate_limits});
+                        .rate_limits = args.rate_limits,
+                        .trusted_clients = args.trusted_clients});
   network.start();
   const auto& at = network.addresses();
   if (args.json) {
@@ -241,6 +244,8 @@ int run_command(int argc, char** argv) {
   dev_command->add_flag("--json", dev_args.json, "Print the addresses as one line of JSON");
 
   dev_command->add_flag("--rate-limits", dev_args.rate_limits, "Count requests per address as serve does");
+  dev_command->add_option("--trust", dev_args.trusted_clients,
+                          "client_ids of apps the operator trusts, as PDS_OAUTH_TRUSTED_CLIENTS of serve");
 
   auto* serve_command =
       cli.add_subcommand("serve", "Run an ePDS, configured by PDS_*, AUTH_* and SMTP_* variables");

@@ -129,6 +129,7 @@ struct Network::Impl {
         .storage_secret = secret_bytes(secrets, "LATCHKEY_STORAGE_SECRET"),
         .local_hosts = oauth::LocalHosts::allow,
         .email_limits = limits_of_a_machine_of_ones_own()};
+    epds_options.trusted_clients = options.trusted_clients;
     if (options.rate_limits) epds_options.rate_limits = web::RateLimitOptions{};
     epds = std::make_unique<signin::Epds>(
         std::move(epds_options),

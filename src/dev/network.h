@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 namespace latchkey::dev {
@@ -13,7 +14,8 @@ struct NetworkOptions {
   std::string data_dir;                  // must exist
   std::optional<std::string> auth_host;  // e.g. auth.localhost: the sign-in pages under a name of their own
   unsigned threads = 2;
-  bool rate_limits = false;  // as in serve; here everybody has one address
+  bool rate_limits = false;                    // as in serve; here everybody has one address
+  std::set<std::string> trusted_clients = {};  // client_ids
 };
 
 struct Addresses {

@@ -25,7 +25,7 @@ describe('the answer comes back', () => {
         assert.equal(answer.parameters.get('iss'), network.urls.pds)
         assert.equal(answer.last.status, responseMode === 'form_post' ? 200 : 303)
         assert.equal(answer.last.headers['cache-control'], 'no-store')
-        assert.equal(answer.last.headers['referrer-policy'], 'no-referrer')
+        assert.equal(answer.last.headers['referrer-policy'], responseMode === 'form_post' ? 'same-origin' : 'no-referrer')
         if (decision === 'approve') {
           const { session } = await app.callback(answer.parameters)
           assert.match(session.did, /^did:plc:/)

@@ -4,6 +4,7 @@ import { before, describe, it } from 'node:test'
 import { serveBrowserApp } from './lib/browser-app.mjs'
 import { scene, startChromium, Visitor } from './lib/chromium.mjs'
 import { freshEmail, Network, ofThisSuite, temporaryFolder } from './lib/network.mjs'
+import { certificateFor } from './lib/oauth-app.mjs'
 import { passThrough } from './lib/person.mjs'
 
 // The client learns its nonces from refusals, and the browser writes each of them to the console.
@@ -24,35 +25,36 @@ async function whoIsSignedIn(page) {
   return did
 }
 
+/** From the app's page through the sign-in pages and back. */
+async function signIn({ network, origin }, page, email, { input, options, url = `${origin}/`, ...rest } = {}) {
+  await page.goto(url)
+  await said(page)
+  await Promise.all([
+    // To the pages, or straight back with an answer.
+    page.waitForURL((to) => to.origin !== origin || /[#?].*state=/.test(to.href), { waitUntil: 'commit' }),
+    page.evaluate(([i, o]) => void app.signIn(i, o), [input, options]),
+  ])
+  const steps = await passThrough(page, network, email, { origin, ...rest })
+  return { steps, said: await said(page) }
+}
+const write = (page, did, text) =>
+  page.evaluate(([d, c, t]) => app.call(d, 'com.atproto.repo.createRecord', { repo: d, collection: c, record: { $type: c, text: t } }), [did, collection, text])
+async function works(page, did) {
+  assert.equal((await write(page, did, 'written in the browser')).status, 200)
+  const own = await page.evaluate((d) => app.call(d, 'com.atproto.server.getSession'), did)
+  assert.equal(own.body.did, did)
+}
+const refresh = (page, did) => page.evaluate((d) => app.refresh(d), did)
+
 describe('@atproto/oauth-client-browser as a loopback client', () => {
   const suite = ofThisSuite()
-  let network, chromium, origin
+  let network, chromium, site, origin
   before(async () => {
     network = await Network.forTest(suite)
     chromium = await startChromium(suite)
-    ;({ origin } = await serveBrowserApp(suite, network))
+    site = await serveBrowserApp(suite, { network })
+    origin = site.origin
   })
-
-  /** From the app's page through the sign-in pages and back. */
-  async function signIn(page, email, { input, options, url = `${origin}/`, ...rest } = {}) {
-    await page.goto(url)
-    await said(page)
-    await Promise.all([
-      // To the pages, or straight back with an answer.
-      page.waitForURL((to) => to.origin !== origin || /[#?].*state=/.test(to.href), { waitUntil: 'commit' }),
-      page.evaluate(([i, o]) => void app.signIn(i, o), [input, options]),
-    ])
-    const steps = await passThrough(page, network, email, { origin, ...rest })
-    return { steps, said: await said(page) }
-  }
-  const write = (page, did, text) =>
-    page.evaluate(([d, c, t]) => app.call(d, 'com.atproto.repo.createRecord', { repo: d, collection: c, record: { $type: c, text: t } }), [did, collection, text])
-  async function works(page, did) {
-    assert.equal((await write(page, did, 'written in the browser')).status, 200)
-    const own = await page.evaluate((d) => app.call(d, 'com.atproto.server.getSession'), did)
-    assert.equal(own.body.did, did)
-  }
-  const refresh = (page, did) => page.evaluate((d) => app.refresh(d), did)
 
   for (const mode of ['fragment', 'query'])
     it(`signs in by redirect, the answer in the ${mode}`, scene(async () => {
@@ -60,7 +62,7 @@ describe('@atproto/oauth-client-browser as a loopback client', () => {
       const { page } = visitor
       const sentTo = []
       page.on('response', (response) => sentTo.push(response.headers().location ?? ''))
-      const { steps } = await signIn(page, freshEmail(), { url: `${origin}/?mode=${mode}`, options: { state: 'my own' } })
+      const { steps } = await signIn(site, page, freshEmail(), { url: `${origin}/?mode=${mode}`, options: { state: 'my own' } })
       assert.deepEqual(steps, ['email', 'code', 'consent'])
       const did = await whoIsSignedIn(page)
       assert.equal(await said(page), `signed in as ${did} (my own)`)
@@ -90,7 +92,7 @@ describe('@atproto/oauth-client-browser as a loopback client', () => {
 
   it('comes back to an app whose person said no', scene(async () => {
     const visitor = await Visitor.open(chromium, { expected })
-    const { said } = await signIn(visitor.page, freshEmail(), { decision: 'Deny' })
+    const { said } = await signIn(site, visitor.page, freshEmail(), { decision: 'Deny' })
     assert.match(said, /^_?OAuthCallbackError: access_denied/)
     await visitor.close()
   }))
@@ -98,7 +100,7 @@ describe('@atproto/oauth-client-browser as a loopback client', () => {
   it('keeps the session over a reload, and refreshes it', scene(async () => {
     const visitor = await Visitor.open(chromium, { expected })
     const { page } = visitor
-    await signIn(page, freshEmail())
+    await signIn(site, page, freshEmail())
     const did = await whoIsSignedIn(page)
     const before = await page.evaluate((d) => app.stored(d), did)
     await page.reload()
@@ -113,7 +115,7 @@ describe('@atproto/oauth-client-browser as a loopback client', () => {
   it('keeps the session over a restart of the browser', scene(async (t) => {
     const profile = await temporaryFolder(t)
     let visitor = await Visitor.open(chromium, { profile, expected })
-    await signIn(visitor.page, freshEmail())
+    await signIn(site, visitor.page, freshEmail())
     const did = await whoIsSignedIn(visitor.page)
     await visitor.close()
     visitor = await Visitor.open(chromium, { profile, expected })
@@ -128,7 +130,7 @@ describe('@atproto/oauth-client-browser as a loopback client', () => {
   it('refreshes in two tabs at once, under the browser’s lock', scene(async () => {
     const visitor = await Visitor.open(chromium, { expected })
     const one = visitor.page
-    await signIn(one, freshEmail())
+    await signIn(site, one, freshEmail())
     const did = await whoIsSignedIn(one)
     const two = await visitor.tab()
     await two.goto(`${origin}/`)
@@ -143,7 +145,7 @@ describe('@atproto/oauth-client-browser as a loopback client', () => {
     const visitor = await Visitor.open(chromium, { expected })
     await visitor.context.addInitScript(() => Object.defineProperty(Navigator.prototype, 'locks', { value: undefined }))
     const one = visitor.page
-    await signIn(one, freshEmail())
+    await signIn(site, one, freshEmail())
     const did = await whoIsSignedIn(one)
     const two = await visitor.tab()
     await two.goto(`${origin}/`)
@@ -172,13 +174,13 @@ describe('@atproto/oauth-client-browser as a loopback client', () => {
     const { page } = visitor
     const people = []
     for (const steps of [['email', 'code', 'consent'], ['choose', 'email', 'code', 'consent']]) {
-      const done = await signIn(page, freshEmail(), { stay: true })
+      const done = await signIn(site, page, freshEmail(), { stay: true })
       assert.deepEqual(done.steps, steps)
       const did = await whoIsSignedIn(page)
       people.push({ did, handle: (await page.evaluate((d) => app.client.identityResolver.resolve(d), did)).handle })
     }
     for (const { did, handle } of people) {
-      const done = await signIn(page, undefined, { account: handle, options: { prompt: 'select_account' } })
+      const done = await signIn(site, page, undefined, { account: handle, options: { prompt: 'select_account' } })
       assert.deepEqual(done.steps, ['choose', 'consent'])
       assert.equal(await whoIsSignedIn(page), did)
       await works(page, did)
@@ -194,11 +196,11 @@ describe('@atproto/oauth-client-browser as a loopback client', () => {
   it('is told that nobody is signed in, or that it has to ask: prompt=none', scene(async () => {
     const visitor = await Visitor.open(chromium, { expected })
     const { page } = visitor
-    const silently = () => signIn(page, undefined, { options: { prompt: 'none' } })
+    const silently = () => signIn(site, page, undefined, { options: { prompt: 'none' } })
     const nobody = await silently()
     assert.deepEqual(nobody.steps, [])
     assert.match(nobody.said, /^_?OAuthCallbackError: login_required/)
-    await signIn(page, freshEmail(), { stay: true })
+    await signIn(site, page, freshEmail(), { stay: true })
     const somebody = await silently()
     assert.deepEqual(somebody.steps, [])
     assert.match(somebody.said, /^_?OAuthCallbackError: consent_required/)
@@ -208,7 +210,7 @@ describe('@atproto/oauth-client-browser as a loopback client', () => {
   it('signs out in one tab: the others are signed out, too, and the tokens are dead', scene(async () => {
     const visitor = await Visitor.open(chromium, { expected })
     const { page } = visitor
-    await signIn(page, freshEmail())
+    await signIn(site, page, freshEmail())
     const did = await whoIsSignedIn(page)
     const other = await visitor.tab()
     await other.goto(`${origin}/`)
@@ -235,6 +237,28 @@ describe('@atproto/oauth-client-browser as a loopback client', () => {
       await tab.reload()
       assert.equal(await said(tab), 'signed out')
     }
+    await visitor.close()
+  }))
+})
+
+describe('@atproto/oauth-client-browser as a web site the operator trusts', () => {
+  it('signs in again without a page: prompt=none', scene(async (t) => {
+    const certificate = await certificateFor('app.localhost', await temporaryFolder(t))
+    const site = await serveBrowserApp(t, { certificate })
+    const network = await Network.forTest(t, { env: { SSL_CERT_FILE: certificate.ca }, args: ['--trust', site.clientId] })
+    site.network = network
+    const visitor = await Visitor.open(await startChromium(t), { expected, ignoreHTTPSErrors: true })
+    const { page } = visitor
+    const silently = () => signIn(site, page, undefined, { options: { prompt: 'none' } })
+    assert.match((await silently()).said, /^_?OAuthCallbackError: login_required/)
+    const first = await signIn(site, page, freshEmail(), { stay: true })
+    assert.deepEqual(first.steps, ['email', 'code', 'consent'])
+    const did = await whoIsSignedIn(page)
+    await page.evaluate((d) => app.client.revoke(d), did)
+    const again = await silently()
+    assert.deepEqual(again.steps, [])
+    assert.equal(await whoIsSignedIn(page), did)
+    await works(page, did)
     await visitor.close()
   }))
 })
