@@ -3,7 +3,6 @@
 
 #include <array>
 #include <cstdint>
-#include <memory>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -19,15 +18,15 @@ Digest sha256(BytesView);
 class Sha256 {
  public:
   Sha256();
-  ~Sha256();
-  Sha256(Sha256&&) noexcept;
-  Sha256& operator=(Sha256&&) noexcept;
   void update(BytesView);
   Digest finish();
 
+  struct alignas(8) State {  // OpenSSL's SHA256_CTX, which stays out of this header
+    std::uint32_t words[28];
+  };
+
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  State state_;
 };
 
 Digest hmac_sha256(BytesView key, BytesView message);  // RFC 2104

@@ -16,20 +16,25 @@ Nonces::Nonces(Secret<Bytes> secret, std::chrono::seconds window)
   if (window < 1s || window > 5min) throw std::invalid_argument("Nonces: window is not within 1 s and 5 min");
 }
 
-std::int64_t Nonces::window_of(Time now) const { return unix_seconds(now) / window_.count(); }
-
 std::string Nonces::of(std::int64_t window) const {
   const auto mac = crypto::hmac_sha256(key_.reveal(), as_bytes(std::to_string(window)));
   return base64url(BytesView(mac).first(16));  // 128 bits cannot be guessed; shorter headers
 }
 
-std::string Nonces::current(Time now) const { return of(window_of(now)); }
+std::shared_ptr<const Nonces::Around> Nonces::around(Time now) const {
+  const std::int64_t window = unix_seconds(now) / window_.count();
+  std::lock_guard lock(mutex_);
+  if (!last_ || last_->window != window)
+    last_ = std::make_shared<const Around>(window, of(window - 1), of(window), of(window + 1));
+  return last_;
+}
+
+std::string Nonces::current(Time now) const { return around(now)->current; }
 
 bool Nonces::accepts(std::string_view nonce, Time now) const {
-  const auto window = window_of(now);
-  for (const std::int64_t step : {0, -1, 1})
-    if (crypto::equal(nonce, of(window + step))) return true;
-  return false;
+  const auto here = around(now);
+  return crypto::equal(nonce, here->current) || crypto::equal(nonce, here->previous) ||
+         crypto::equal(nonce, here->next);
 }
 
 }  // namespace latchkey::oauth

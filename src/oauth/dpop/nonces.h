@@ -4,6 +4,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -23,10 +25,16 @@ class Nonces {
   bool accepts(std::string_view nonce, Time now) const;
 
  private:
+  struct Around {  // what is accepted in one window
+    std::int64_t window;
+    std::string previous, current, next;
+  };
   std::string of(std::int64_t window) const;
-  std::int64_t window_of(Time now) const;
+  std::shared_ptr<const Around> around(Time now) const;
   Secret<Bytes> key_;
   std::chrono::seconds window_;
+  mutable std::mutex mutex_;
+  mutable std::shared_ptr<const Around> last_;  // every request asks twice, the answer holds for minutes
 };
 
 }  // namespace latchkey::oauth

@@ -60,7 +60,13 @@ Result<Jwk, JoseError> parse_public_part(const json::Value& v, KeyCache* cache) 
   TRY(auto alg, optional_text(v, "alg"));
   TRY(auto use, optional_text(v, "use"));
   if (!alg.empty() && alg != alg_of(curve)) return fail(bad("jwk: alg does not belong to the curve"));
-  auto key = cache ? cache->from_coordinates(curve, x, y) : crypto::PublicKey::from_coordinates(curve, x, y);
+  if (cache) {
+    auto known = cache->from_coordinates(curve, x, y);
+    if (!known) return fail(bad("jwk: " + known.error().detail));
+    return Jwk{std::move(known->key), std::move(kid), std::move(alg), std::move(use),
+               std::move(known->thumbprint)};
+  }
+  auto key = crypto::PublicKey::from_coordinates(curve, x, y);
   if (!key) return fail(bad("jwk: " + key.error().detail));
   return Jwk{std::move(*key), std::move(kid), std::move(alg), std::move(use)};
 }
@@ -88,7 +94,9 @@ json::Object Jwk::to_json() const {
   return out;
 }
 
-std::string Jwk::thumbprint() const { return oauth::thumbprint(key); }
+std::string Jwk::thumbprint() const {
+  return known_thumbprint.empty() ? oauth::thumbprint(key) : known_thumbprint;
+}
 
 std::string thumbprint(const crypto::PublicKey& key) {
   // RFC 7638 §3.2, §3.3: the required members in lexicographic order, no white space.

@@ -22,6 +22,7 @@ std::string_view alg_of(crypto::Curve);  // "ES256", "ES256K"
 struct Jwk {
   crypto::PublicKey key;
   std::string kid, alg, use;
+  std::string known_thumbprint = {};  // of a key from the cache
 
   /// Refuses other key types and curves, private members, coordinates that are not 32 bytes or not on the
   /// curve, and an `alg` that does not belong to the curve. With a cache, a key seen lately is not parsed

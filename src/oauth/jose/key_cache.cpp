@@ -1,9 +1,11 @@
 #include "oauth/jose/key_cache.h"
 
+#include "oauth/jose/jwk.h"
+
 namespace latchkey::oauth {
 
-Result<crypto::PublicKey, crypto::KeyError> KeyCache::from_coordinates(crypto::Curve curve, BytesView x,
-                                                                       BytesView y) {
+Result<KeyCache::Known, crypto::KeyError> KeyCache::from_coordinates(crypto::Curve curve, BytesView x,
+                                                                     BytesView y) {
   // All of the key, so two keys never share a slot; no hash to collide.
   std::string id;
   id.reserve(1 + x.size() + y.size());
@@ -18,15 +20,16 @@ Result<crypto::PublicKey, crypto::KeyError> KeyCache::from_coordinates(crypto::C
     }
   }
   TRY(auto key, crypto::PublicKey::from_coordinates(curve, x, y));  // outside the lock: it is slow
+  Known known{key, thumbprint(key)};
   std::lock_guard lock(mutex_);
-  if (capacity_ == 0 || index_.contains(id)) return key;  // another thread was faster
+  if (capacity_ == 0 || index_.contains(id)) return known;  // another thread was faster
   if (entries_.size() == capacity_) {
     index_.erase(entries_.back().first);
     entries_.pop_back();
   }
-  entries_.emplace_front(std::move(id), key);
+  entries_.emplace_front(std::move(id), known);
   index_.emplace(entries_.front().first, entries_.begin());
-  return key;
+  return known;
 }
 
 std::size_t KeyCache::size() const {

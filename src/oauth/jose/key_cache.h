@@ -19,11 +19,15 @@ class KeyCache {
  public:
   explicit KeyCache(std::size_t capacity = 4096) : capacity_(capacity) {}
   KeyCache(const KeyCache&) = delete;
-  Result<crypto::PublicKey, crypto::KeyError> from_coordinates(crypto::Curve, BytesView x32, BytesView y32);
+  struct Known {
+    crypto::PublicKey key;
+    std::string thumbprint;  // RFC 7638
+  };
+  Result<Known, crypto::KeyError> from_coordinates(crypto::Curve, BytesView x32, BytesView y32);
   std::size_t size() const;
 
  private:
-  using Entry = std::pair<std::string, crypto::PublicKey>;  // curve and coordinates, key
+  using Entry = std::pair<std::string, Known>;  // by curve and coordinates
   mutable std::mutex mutex_;
   std::size_t capacity_;
   std::list<Entry> entries_;  // most recent first

@@ -22,7 +22,8 @@ TEST(KeyCache, ReturnsTheSameKeyAndForgetsTheOldest) {
   KeyCache cache(2);
   const auto k = keys(3);
   for (int round = 0; round < 3; ++round)
-    for (const auto& key : k) EXPECT_EQ(cache.from_coordinates(Curve::p256, key.x(), key.y()).value(), key);
+    for (const auto& key : k)
+      EXPECT_EQ(cache.from_coordinates(Curve::p256, key.x(), key.y()).value().key, key);
   EXPECT_EQ(cache.size(), 2u);
 }
 
@@ -59,7 +60,7 @@ TEST(KeyCache, IsSharedByThreads) {
     threads.emplace_back([&, t] {
       for (std::size_t i = 0; i < 100; ++i) {
         const auto& key = k[(i * (t + 1)) % k.size()];
-        good += cache.from_coordinates(Curve::p256, key.x(), key.y()).value() == key;
+        good += cache.from_coordinates(Curve::p256, key.x(), key.y()).value().key == key;
       }
     });
   for (auto& t : threads) t.join();

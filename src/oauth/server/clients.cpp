@@ -42,10 +42,18 @@ class Clients::Flight {
 };
 
 Task<Result<std::shared_ptr<const Client>, Fault>> Clients::load(std::string client_id, Freshness freshness) {
+  {
+    std::lock_guard lock(mutex_);
+    if (const auto at = loopbacks_.find(client_id); at != loopbacks_.end()) co_return at->second;
+  }
   CO_TRY(auto id, ClientId::parse(client_id, local_));
   if (id.kind() == ClientId::Kind::loopback) {
-    CO_TRY(auto client, loopback_client(id));
-    co_return std::make_shared<const Client>(std::move(client));
+    CO_TRY(auto parsed, loopback_client(id));
+    const auto client = std::make_shared<const Client>(std::move(parsed));
+    std::lock_guard lock(mutex_);
+    if (loopbacks_.size() == k_max_loopbacks) loopbacks_.clear();
+    loopbacks_.emplace(std::move(client_id), client);
+    co_return client;
   }
   for (;;) {
     std::optional<Completion<bool>> under_way;

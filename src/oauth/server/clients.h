@@ -20,6 +20,7 @@ namespace latchkey::oauth {
 class Clients {
  public:
   static constexpr std::size_t k_max_cached = 2000;
+  static constexpr std::size_t k_max_loopbacks = 500;  // apart: anybody can make these up without end
   static constexpr std::size_t k_max_document = 64 * 1024;
 
   static constexpr std::chrono::seconds k_fetch_timeout{5};
@@ -56,6 +57,7 @@ class Clients {
   std::set<std::string> trusted_;
   std::mutex mutex_;
   std::map<std::string, Entry, std::less<>> cache_;
+  std::map<std::string, std::shared_ptr<const Client>, std::less<>> loopbacks_;
   std::list<std::string> recent_;                                 // most recent first
   std::map<std::string, std::vector<Completion<bool>>> flights_;  // being fetched, and who waits for it
 };
