@@ -80,7 +80,7 @@ Task<Result<FetchResponse, FetchError>> MemoryNetwork::fetch(FetchRequest reques
         web::Request::make(request.method, request.url, std::move(request.body), std::move(headers)));
     answer.status = got.status;
     for (const auto& [name, value] : got.headers) answer.headers.emplace_back(name, value);
-    answer.body = std::move(got.body);
+    answer.body = got.shared_body ? std::string(as_text(*got.shared_body)) : std::move(got.body);
   } else {
     co_return fail(FetchError{FetchError::Kind::unreachable, "no such host"});
   }
