@@ -118,10 +118,13 @@ void describe_set(ScopeWords& words, const IncludeScope& include, const Permissi
     words.detail = "This bundle is not available at the moment, so it allows nothing now.";
     return;
   }
-  if (auto title = set->second.title(lang); !title.empty()) words.title = std::move(title);
+  if (auto title = set->second.title(lang); !title.empty()) {
+    words.title = std::move(title);
+    words.title_lang = set->second.title_language(lang);
+    words.name = include.nsid.str();
+  }
   words.detail = set->second.detail(lang);
-  // Who wrote the title is who owns the name: the name stands beside it.
-  words.parts.push_back(fmt::format("Published as {}", include.nsid.str()));
+  words.detail_lang = set->second.detail_language(lang);
   for (const auto& token : set->second.expand(include.aud)) {
     const Said said = say_token(token);
     words.parts.push_back(said.detail.empty() ? said.title : fmt::format("{}: {}", said.title, said.detail));

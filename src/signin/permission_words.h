@@ -10,10 +10,12 @@
 namespace latchkey::signin {
 
 struct ScopeWords {
-  std::string token;                    // as asked for
-  std::string title, detail = {};       // "" when the title says it all
-  std::vector<std::string> parts = {};  // of a permission set: what is in it
-  bool locked = false;                  // nothing works without it
+  std::string token;                              // as asked for
+  std::string title, detail = {};                 // "" when the title says it all
+  std::string title_lang = {}, detail_lang = {};  // "" : the page's own language
+  std::string name = {};                          // of a permission set: whose word the title is
+  std::vector<std::string> parts = {};            // of a permission set: what is in it
+  bool locked = false;                            // nothing works without it
 };
 
 /// Scopes of one kind, under one heading. A group without items is not there.

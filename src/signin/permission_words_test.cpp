@@ -78,10 +78,12 @@ TEST(PermissionWords, ABundleSpeaksForItselfAndShowsItsNameAndContents) {
       ScopeSet::parse("include:com.example.authBasic?aud=did:web:api.example.com%23svc").value();
   const auto item = explain_scopes(scopes, sets, "de-AT")[0].items[0];
   EXPECT_EQ(item.title, "Grundlagen");
+  EXPECT_EQ(item.title_lang, "de");
   EXPECT_EQ(item.detail, "Write posts");
+  EXPECT_EQ(item.detail_lang, "");
+  EXPECT_EQ(item.name, "com.example.authBasic") << "who owns the name wrote the title";
   EXPECT_EQ(item.parts,
             (std::vector<std::string>{
-                "Published as com.example.authBasic",
                 "Create, change and delete records of one kind: com.example.post",
                 "Use api.example.com in your name: com.example.getFeed at did:web:api.example.com#svc"}));
   const auto gone = explain_scopes(scopes, {}, "de")[0].items[0];

@@ -100,6 +100,11 @@ Task<web::Response> SignIn::consent(web::Request request) {
       account ? co_await oauth_.approved_scope(account->did.str(), client.id.str()) : oauth::ScopeSet();
 
   json::Object view = Pages::app_view(client);
+  std::string begins = *view.find("app_name")->string();
+  if (begins[0] >= 'a' && begins[0] <= 'z' && client.client_name.empty() &&
+      client.id.kind() == oauth::ClientId::Kind::loopback)
+    begins[0] = static_cast<char>(begins[0] - 'a' + 'A');
+  view.set("app_begins", std::move(begins));
   view.set("title", account ? "Authorize Application" : "Create Account & Authorize");
   view.set("csrf", csrf_token(at.cookie, at.flow.id));
   view.set("action", link("/auth/consent", at.flow.id));
@@ -131,6 +136,9 @@ Task<web::Response> SignIn::consent(web::Request request) {
                                    {"scope_title", words.title},
                                    {"scope_detail", words.detail},
                                    {"described", !words.detail.empty()},
+                                   {"title_lang", words.title_lang},
+                                   {"detail_lang", words.detail_lang},
+                                   {"set_name", words.name},
                                    {"locked", words.locked},
                                    {"is_new", !before.empty() && alone && !oauth::covers(before, *alone)},
                                    {"has_parts", !parts.empty()},

@@ -185,7 +185,7 @@ describe('the pages between app and account, in Chromium', () => {
               assert.ok(await page.getByText(detail).isVisible())
               await page.getByText('What is in it').click()
               assert.ok(await page.getByText('test.bookshop.order and test.bookshop.wish').isVisible())
-              assert.ok(await page.getByText('Published as test.bookshop.basic').isVisible())
+              assert.ok(await page.getByText('test.bookshop.basic', { exact: true }).isVisible())
               await visitor.look('consent')
             },
           },

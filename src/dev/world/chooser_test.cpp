@@ -299,6 +299,7 @@ TEST(Consent, WhatIsUntickedIsNotGranted) {
   const auto login = app.start({{"scope", k_two_kinds}});
   const Page consent = walk_to_consent(app, login, browser, k_alice);
   EXPECT_TRUE(consent.shows("com.example.like"));
+  EXPECT_TRUE(consent.shows("<strong>An app on this computer</strong> wants"));
   const Page back =
       browser.submit(consent, "/auth/consent",
                      {{"action", "approve"}, {"scope", "atproto"}, {"scope", "repo:com.example.post"}});

@@ -165,15 +165,15 @@ PermissionSet::Text PermissionSet::read_text(const json::Value& main, std::strin
 }
 
 /// RFC 4647 §3.4, "Lookup": the tag asked for, then with less and less at its end.
-std::string PermissionSet::Text::in(std::string_view lang) const {
+std::pair<std::string, std::string> PermissionSet::Text::in(std::string_view lang) const {
   for (std::string range = syntax::lower(lang); !range.empty();) {
     for (const auto& [tag, text] : by_language)
-      if (tag == range) return text;
+      if (tag == range) return {tag, text};
     const auto dash = range.rfind('-');
     range.resize(dash == std::string::npos ? 0 : dash);
     if (range.size() >= 2 && range[range.size() - 2] == '-') range.resize(range.size() - 2);
   }
-  return own;
+  return {"", own};
 }
 
 }  // namespace latchkey::oauth

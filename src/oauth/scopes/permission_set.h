@@ -36,8 +36,11 @@ class PermissionSet {
 
   // For people, in the language asked for or its nearest relative ("pt" for "pt-BR"), else in the set's own
   // words. "" when the set has none, or none that is fit to be shown.
-  std::string title(std::string_view lang) const { return title_.in(lang); }
-  std::string detail(std::string_view lang) const { return detail_.in(lang); }
+  std::string title(std::string_view lang) const { return title_.in(lang).second; }
+  std::string detail(std::string_view lang) const { return detail_.in(lang).second; }
+  /// The tag these are written in; "" when the set does not say.
+  std::string title_language(std::string_view lang) const { return title_.in(lang).first; }
+  std::string detail_language(std::string_view lang) const { return detail_.in(lang).first; }
 
  private:
   struct Rpc {
@@ -46,8 +49,8 @@ class PermissionSet {
   };
   struct Text {
     std::string own;
-    std::vector<std::pair<std::string, std::string>> by_language;  // tag in lower case, text
-    std::string in(std::string_view lang) const;
+    std::vector<std::pair<std::string, std::string>> by_language;         // tag in lower case, text
+    std::pair<std::string, std::string> in(std::string_view lang) const;  // the same
   };
   PermissionSet() = default;
   static Text read_text(const json::Value& main, std::string_view name, std::size_t max_bytes);
