@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 constexpr int k_steps = 250;
 int seeds() {
   const char* more = std::getenv("LATCHKEY_STATE_SEEDS");
-  return more ? std::atoi(more) : 16;
+  return more ? std::atoi(more) : 24;
 }
 
 struct CodeRow {
