@@ -193,6 +193,33 @@ describe('@atproto/oauth-client-browser as a loopback client', () => {
     await visitor.close()
   }))
 
+  it('may do what was left switched on, and what a permission set holds', scene(async (t) => {
+    const publisher = await network.account('bookshop.test')
+    await publisher.publish('test.bookshop.basic', {
+      type: 'permission-set',
+      title: 'Order books',
+      permissions: [{ type: 'permission', resource: 'repo', collection: ['test.bookshop.order'] }],
+    })
+    const granted = `atproto include:test.bookshop.basic repo:${collection}`
+    const granular = await serveBrowserApp(t, { network, scope: `${granted} repo:com.example.diary` })
+    const visitor = await Visitor.open(chromium, { expected })
+    const { page } = visitor
+    const consent = async (p) => {
+      assert.ok(await p.getByRole('checkbox', { name: 'Order books' }).isChecked())
+      await p.locator('input[value="repo:com.example.diary"]').uncheck()
+    }
+    await signIn(granular, page, freshEmail(), { at: { consent } })
+    const did = await whoIsSignedIn(page)
+    assert.equal((await page.evaluate((d) => app.stored(d), did)).scope, granted)
+    const create = (into) =>
+      page.evaluate(([d, c]) => app.call(d, 'com.atproto.repo.createRecord', { repo: d, collection: c, record: { $type: c, text: 'x' } }), [did, into])
+    assert.equal((await create(collection)).status, 200)
+    assert.equal((await create('test.bookshop.order')).status, 200)
+    const refused = await create('com.example.diary')
+    assert.deepEqual([refused.status, refused.body.error], [403, 'ScopeMissingError'])
+    await visitor.close()
+  }))
+
   it('is told that nobody is signed in, or that it has to ask: prompt=none', scene(async () => {
     const visitor = await Visitor.open(chromium, { expected })
     const { page } = visitor
