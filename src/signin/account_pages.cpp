@@ -17,10 +17,8 @@ constexpr std::chrono::seconds k_login_cookie_life{600};
 constexpr std::string_view k_purpose = "account";
 constexpr std::size_t k_max_typed = 254;  // given back for correction
 
-std::string hash_text(std::string_view text) { return base64url(crypto::sha256(as_bytes(text))); }
-
 // The ids of flows that began with an app are hashes, without a dot.
-std::string flow_id(std::string_view cookie) { return "account." + hash_text(cookie); }
+std::string flow_id(std::string_view cookie) { return "account." + flows::hash_of(cookie); }
 
 // The scripts of the page show it in the reader's own zone.
 std::string to_the_minute(Time at) {
@@ -138,7 +136,7 @@ Task<AccountPages::Login> AccountPages::load_login(web::Request request) {
     co_return at;
   }
   at.flow = co_await db_.read(
-      [&](store::Tx& tx) { return flows::find(tx, flow_id(at.cookie), hash_text(at.cookie)); });
+      [&](store::Tx& tx) { return flows::find(tx, flow_id(at.cookie), flows::hash_of(at.cookie)); });
   co_return at;
 }
 
@@ -183,7 +181,7 @@ Task<web::Response> AccountPages::send_otp(web::Request request) {
     co_return response;
   }
   const Time now = clock_.now();
-  const Flow fresh{.id = flow_id(at.cookie), .browser = hash_text(at.cookie), .created_at = now};
+  const Flow fresh{.id = flow_id(at.cookie), .browser = flows::hash_of(at.cookie), .created_at = now};
   const bool first = co_await db_.write([&](store::Tx& tx) {
     flows::insert(tx, fresh);
     return flows::take_address(tx, fresh.id, address->str(), now);
@@ -234,13 +232,7 @@ Task<web::Response> AccountPages::verify_otp(web::Request request) {
 
 Task<std::vector<pds::Account>> AccountPages::accounts_on(std::string device) {
   const auto signed_in = co_await devices_.accounts(std::move(device));
-  co_return co_await db_.read([&](store::Tx& tx) {
-    std::vector<pds::Account> out;
-    for (const auto& one : signed_in)
-      if (const auto did = Did::parse(one.did))
-        if (auto account = pds::accounts::by_did(tx, *did)) out.push_back(std::move(*account));
-    return out;
-  });
+  co_return co_await db_.read([&](store::Tx& tx) { return devices::behind(tx, signed_in); });
 }
 
 Task<web::Response> AccountPages::signed_in(Action action, web::Request request) {

@@ -182,4 +182,12 @@ Task<void> Devices::clean() {
   co_await db_.write([now](store::Tx& tx) { devices::clean(tx, now); });
 }
 
+std::vector<pds::Account> devices::behind(store::Tx& tx, const std::vector<SignedIn>& signed_in) {
+  std::vector<pds::Account> out;
+  for (const auto& one : signed_in)
+    if (const auto did = Did::parse(one.did))
+      if (auto account = pds::accounts::by_did(tx, *did)) out.push_back(std::move(*account));
+  return out;
+}
+
 }  // namespace latchkey::signin

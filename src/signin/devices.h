@@ -15,6 +15,7 @@
 
 #include "base/rng.h"
 #include "base/secret.h"
+#include "pds/accounts.h"
 #include "store/database.h"
 #include "web/http.h"
 
@@ -124,6 +125,9 @@ bool remove_account(store::Tx&, std::string_view device, std::string_view did, T
 std::vector<SignedInDevice> of_account(store::Tx&, std::string_view did, Time now);
 std::size_t remove_account_elsewhere(store::Tx&, std::string_view did, std::string_view device, Time now);
 void clean(store::Tx&, Time now);
+
+/// The accounts behind the sign-ins, in their order, without those that are gone.
+std::vector<pds::Account> behind(store::Tx&, const std::vector<SignedIn>&);
 
 }  // namespace devices
 }  // namespace latchkey::signin

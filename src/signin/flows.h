@@ -29,6 +29,8 @@ struct Flow {
 };
 
 namespace flows {
+/// What a row keeps of a cookie.
+std::string hash_of(std::string_view cookie);
 /// Does nothing when the flow is there already: a second GET changes nothing.
 void insert(store::Tx&, const Flow&);
 std::optional<Flow> find(store::Tx&, std::string_view id, std::string_view browser);

@@ -1,3 +1,5 @@
+#include "base/encoding.h"
+#include "crypto/hash.h"
 #include "signin/flows.h"
 
 namespace latchkey::signin::flows {
@@ -27,6 +29,8 @@ constexpr Sql k_start_over{
     "proven_did = NULL, stay = 0 WHERE id = ?1"};
 constexpr Sql k_clean{"DELETE FROM signin_flow WHERE created_at < ?1"};
 }  // namespace
+
+std::string hash_of(std::string_view cookie) { return base64url(crypto::sha256(as_bytes(cookie))); }
 
 void insert(store::Tx& tx, const Flow& f) {
   tx.exec(k_insert, f.id, f.browser, f.locked_did, f.email, f.created_at);

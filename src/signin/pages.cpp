@@ -156,8 +156,9 @@ web::Response Pages::fault_page(const oauth::Fault& fault, const web::Request& r
                     fault.description, request);
 }
 
-bool Pages::has_token(const web::Request& request, std::string_view csrf_token) const {
-  const auto form = request.form();
+bool Pages::has_token(const web::Request& request, std::string_view csrf_token,
+                      std::size_t max_fields) const {
+  const auto form = request.form(max_fields);
   const auto token = form ? single(*form, "csrf") : std::nullopt;
   return token && crypto::equal(*token, csrf_token);
 }

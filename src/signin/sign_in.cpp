@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "base/encoding.h"
+#include "crypto/hash.h"
 #include "signin/sign_in_parts.h"
 #include "web/cookie.h"
 
@@ -60,15 +62,9 @@ Task<Result<SignIn::Step, web::Response>> SignIn::load(web::Request request, Csr
   const auto flow_id = request.query_value("flow_id");
   const auto cookie = request.cookie(flow_cookie_);
   if (!flow_id || !cookie) co_return expired();
-  if (csrf == Csrf::required) {
-    const auto form = request.form(k_max_form_fields);
-    const auto token = form ? single(*form, "csrf") : std::nullopt;
-    if (!token || !crypto::equal(as_bytes(*token), as_bytes(csrf_token(*cookie, *flow_id))))
-      co_return fail(pages_.error_page(
-          403, "That did not come from this page",
-          "For your safety nothing was done. Go back to the app and start again.", request));
-  }
-  const std::string browser = hash_text(*cookie);
+  if (csrf == Csrf::required && !pages_.has_token(request, csrf_token(*cookie, *flow_id), k_max_form_fields))
+    co_return fail(pages_.forged(request));
+  const std::string browser = flows::hash_of(*cookie);
   auto flow = co_await db_.read([&](store::Tx& tx) { return flows::find(tx, *flow_id, browser); });
   if (!flow) co_return expired();
   auto open = co_await oauth_.reopen(*flow_id, browser);
@@ -85,7 +81,7 @@ std::string SignIn::session_cookie(std::string_view flow_id) const {
 bool SignIn::holds_session(const web::Request& request, const Flow& flow) const {
   const auto session = request.cookie(session_cookie(flow.id));
   return flow.is_proven() && flow.session && session &&
-         crypto::equal(as_bytes(hash_text(*session)), as_bytes(*flow.session));
+         crypto::equal(as_bytes(flows::hash_of(*session)), as_bytes(*flow.session));
 }
 
 Task<Result<SignIn::Step, web::Response>> SignIn::load_proven(web::Request request, Csrf csrf) {
@@ -177,8 +173,9 @@ Task<web::Response> SignIn::verify(web::Request request) {
   // A new secret at the moment of sign-in: whoever knew the flow cookie before knows nothing of what follows.
   const std::string session = rng_.token();
   const bool stay = single(*request.form(), "stay") == "yes";
-  const bool proven = co_await db_.write(
-      [&](store::Tx& tx) { return flows::prove(tx, at.flow.id, address->str(), hash_text(session), stay); });
+  const bool proven = co_await db_.write([&](store::Tx& tx) {
+    return flows::prove(tx, at.flow.id, address->str(), flows::hash_of(session), stay);
+  });
   // Another address was typed in another tab meanwhile.
   if (!proven) co_return web::Response::redirect(303, link("/auth/step", at.flow.id));
   web::Response response = web::Response::redirect(303, link("/auth/complete", at.flow.id));

@@ -33,10 +33,10 @@ Task<web::Response> SignIn::authorize(web::Request request) {
   // One secret a browser, so that two tabs can be open at once; each flow is bound to it.
   auto cookie = request.cookie(flow_cookie_);
   if (!cookie || cookie->size() != 43 || !from_base64url(*cookie)) cookie = rng_.token();
-  auto open = co_await oauth_.open(*request_uri, *client_id, hash_text(*cookie));
+  auto open = co_await oauth_.open(*request_uri, *client_id, flows::hash_of(*cookie));
   if (!open) co_return pages_.fault_page(open.error(), request);
 
-  const Flow fresh = co_await first_state(*open, hash_text(*cookie), request.query_value("login_hint"));
+  const Flow fresh = co_await first_state(*open, flows::hash_of(*cookie), request.query_value("login_hint"));
   const auto visit = co_await devices_.visit(request);
   auto here = co_await accounts_here(visit);
   if (open->request.prompt == "none") {
@@ -104,14 +104,11 @@ Task<Flow> SignIn::first_state(oauth::OpenRequest open, std::string browser,
 }
 
 Task<std::vector<pds::Account>> SignIn::accounts_here(std::optional<Visit> visit) {
-  std::vector<pds::Account> out;
-  if (!visit) co_return out;
-  for (const SignedIn& signed_in : co_await devices_.accounts(visit->device)) {
-    const auto did = Did::parse(signed_in.did);
-    if (!did || !signed_in.remembered) continue;
-    auto account = co_await accounts_.find(*did);
-    if (account && account->active()) out.push_back(std::move(*account));
-  }
+  if (!visit) co_return std::vector<pds::Account>{};
+  auto signed_in = co_await devices_.accounts(visit->device);
+  std::erase_if(signed_in, [](const SignedIn& one) { return !one.remembered; });
+  auto out = co_await db_.read([&](store::Tx& tx) { return devices::behind(tx, signed_in); });
+  std::erase_if(out, [](const pds::Account& account) { return !account.active(); });
   co_return out;
 }
 
@@ -149,8 +146,8 @@ Task<web::Response> SignIn::choose(web::Request request) {
 
 Task<web::Response> SignIn::adopt(std::string flow_id, std::string did) {
   const std::string session = rng_.token();
-  const bool chosen =
-      co_await db_.write([&](store::Tx& tx) { return flows::choose(tx, flow_id, did, hash_text(session)); });
+  const bool chosen = co_await db_.write(
+      [&](store::Tx& tx) { return flows::choose(tx, flow_id, did, flows::hash_of(session)); });
   // An address was proven in another tab meanwhile.
   if (!chosen) co_return web::Response::redirect(303, link("/auth/step", flow_id));
   web::Response response = web::Response::redirect(303, link("/auth/complete", flow_id));

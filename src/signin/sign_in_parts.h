@@ -5,16 +5,12 @@
 #include <string>
 #include <string_view>
 
-#include "base/encoding.h"
-#include "crypto/hash.h"
 #include "mail/address.h"
 #include "oauth/server/server.h"
 #include "signin/devices.h"
 #include "web/http.h"
 
 namespace latchkey::signin {
-
-inline std::string hash_text(std::string_view text) { return base64url(crypto::sha256(as_bytes(text))); }
 
 // For CSP form-action. Browsers apply it to every redirect that answers a form, also to those of the app's
 // own callback to its next page, which may be on another host: so the scheme, and no host.

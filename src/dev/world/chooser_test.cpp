@@ -39,6 +39,18 @@ Page opened(App& app, Browser& browser, FormFields extra = {}) {
   return browser.get(app.authorize_url(app.start(std::move(extra))));
 }
 
+// The chooser's form of another flow, sent to the flow of `page` with the token of its form `action`.
+web::Request choice_instead(App& app, Browser& browser, const Page& page, const char* action,
+                            const std::string& did) {
+  auto request = browser.submission(opened(app, browser), "/auth/choose", {{"account", did}});
+  const auto form = page.form(action);
+  request.path = "/auth/choose";
+  request.query = form.action.substr(form.action.find('?') + 1);
+  request.target = request.path + "?" + request.query;
+  request.body = encode_form({{"account", did}, {"csrf", *single(form.fields, "csrf")}});
+  return request;
+}
+
 TEST(AccountChooser, OffersWhoStayedSignedInAndNobodyElse) {
   World w;
   App app(w);
@@ -184,15 +196,8 @@ TEST(AccountChooserAttacks, LoginHintOfAnotherAccount_IsNotMetByWhoIsHere) {
   const std::string wanted = stay(w, app, alice, k_alice), here = stay(w, app, bob, k_bob);
   const Page page = opened(app, bob, {{"login_hint", wanted}});
   EXPECT_EQ(page.heading(), "We will send you a code");
-  // The chooser's form from another flow, sent to this one.
-  const Page chooser = opened(app, bob);
-  auto request = bob.submission(chooser, "/auth/choose", {{"account", here}});
-  const auto form = page.form("/auth/send");
-  request.target = request.path = "/auth/choose";
-  request.query = form.action.substr(form.action.find('?') + 1);
-  request.target += "?" + request.query;
-  request.body = encode_form({{"account", here}, {"csrf", *single(form.fields, "csrf")}});
-  EXPECT_NE(w.send(std::move(request)).location().find("/auth/step"), std::string::npos);
+  EXPECT_NE(w.send(choice_instead(app, bob, page, "/auth/send", here)).location().find("/auth/step"),
+            std::string::npos);
 }
 
 // --- prompt and login_hint
@@ -226,14 +231,10 @@ TEST(Prompt, LoginAndCreateWantAProofFromNow) {
   for (const char* prompt : {"login", "create"}) {
     const Page page = opened(app, browser, {{"prompt", prompt}});
     EXPECT_EQ(page.heading(), "Sign in") << prompt;
-    const Page chooser = opened(app, browser);
-    auto request = browser.submission(chooser, "/auth/choose", {{"account", did}});
-    const auto form = page.form("/auth/email");
-    request.path = "/auth/choose";
-    request.query = form.action.substr(form.action.find('?') + 1);
-    request.target = request.path + "?" + request.query;
-    request.body = encode_form({{"account", did}, {"csrf", *single(form.fields, "csrf")}});
-    EXPECT_EQ(browser.follow_all(browser.send(std::move(request))).heading(), "Sign in") << prompt;
+    EXPECT_EQ(
+        browser.follow_all(browser.send(choice_instead(app, browser, page, "/auth/email", did))).heading(),
+        "Sign in")
+        << prompt;
   }
 }
 

@@ -14,6 +14,7 @@ using For = PermissionSets::For;
 constexpr std::chrono::hours k_use_resolution{24};
 
 std::optional<IncludeScope> include_of(const std::string& token) {
+  if (!token.starts_with("include")) return std::nullopt;  // most are none, in every request
   auto include = IncludeScope::parse(token);
   return include ? std::optional(*std::move(include)) : std::nullopt;
 }
