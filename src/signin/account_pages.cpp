@@ -143,7 +143,8 @@ Task<AccountPages::Login> AccountPages::load_login(web::Request request) {
 Task<Result<AccountPages::Login, web::Response>> AccountPages::load_login_form(web::Request request) {
   // Without the cookie the fresh value of load_login never fits the token.
   Login at = co_await load_login(request);
-  if (!pages_.has_token(request, token("login", at.cookie))) co_return fail(pages_.forged(request));
+  at.form = Pages::form_of(request);
+  if (!Pages::has_token(at.form, token("login", at.cookie))) co_return fail(pages_.forged(request));
   co_return at;
 }
 
@@ -168,11 +169,10 @@ Task<web::Response> AccountPages::send_otp(web::Request request) {
   auto loaded = co_await load_login_form(request);
   if (!loaded) co_return std::move(loaded.error());
   Login& at = *loaded;
-  const auto form = request.form();
-  const bool stay = single(*form, "stay") == "yes", again = single(*form, "resend") == "1";
+  const bool stay = single(at.form, "stay") == "yes", again = single(at.form, "resend") == "1";
   const std::string next = fmt::format("/account/login?stay={}", stay ? "yes" : "no");
   const std::string typed =
-      again ? (at.flow ? at.flow->email.value_or("") : "") : single(*form, "email").value_or("");
+      again ? (at.flow ? at.flow->email.value_or("") : "") : single(at.form, "email").value_or("");
   const auto address = mail::EmailAddress::parse(typed);
   if (!address) {
     if (again) co_return web::Response::redirect(303, next);
@@ -195,11 +195,10 @@ Task<web::Response> AccountPages::verify_otp(web::Request request) {
   auto loaded = co_await load_login_form(request);
   if (!loaded) co_return std::move(loaded.error());
   Login& at = *loaded;
-  const auto form = request.form();
-  const bool stay = single(*form, "stay") == "yes";
+  const bool stay = single(at.form, "stay") == "yes";
   const auto address = mail::EmailAddress::parse(at.flow ? at.flow->email.value_or("") : "");
   if (!address) co_return to_login();
-  const std::string code = single(*form, "code").value_or("");
+  const std::string code = single(at.form, "code").value_or("");
   if (!co_await otp_.verify({*address, std::string(k_purpose), at.flow->id}, code, request.remote_ip)) {
     auto response = code_page(at, stay, "Invalid or expired code");
     response.status = 400;
@@ -246,16 +245,16 @@ Task<web::Response> AccountPages::signed_in(Action action, web::Request request)
     const auto first = accounts[0];
     response = co_await (this->*action)({visit->device, std::move(accounts), first, {}}, std::move(request));
   } else {
-    const auto fields = request.form();
-    const std::string did = fields ? single(*fields, "account").value_or("") : "";
+    auto fields = Pages::form_of(request);
+    const std::string did = single(fields, "account").value_or("");
     const auto named = std::ranges::find(accounts, did, [](const auto& a) { return a.did.str(); });
-    if (!pages_.has_token(request, token("account", visit->device, did)))
+    if (!Pages::has_token(fields, token("account", visit->device, did)))
       response = pages_.forged(request);
     else if (named == accounts.end())  // signed out meanwhile, in another tab
       response = to_account();
     else {
       const auto account = *named;
-      response = co_await (this->*action)({visit->device, std::move(accounts), account, *fields},
+      response = co_await (this->*action)({visit->device, std::move(accounts), account, std::move(fields)},
                                           std::move(request));
     }
   }

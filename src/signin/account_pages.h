@@ -34,6 +34,7 @@ class AccountPages {
   struct Login {  // a browser on its way to be signed in
     std::string cookie;
     std::optional<Flow> flow;
+    FormFields form = {};  // of a POST
   };
   struct Session {  // a browser that is signed in, and the account the request is about
     std::string device;

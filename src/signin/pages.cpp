@@ -156,10 +156,13 @@ web::Response Pages::fault_page(const oauth::Fault& fault, const web::Request& r
                     fault.description, request);
 }
 
-bool Pages::has_token(const web::Request& request, std::string_view csrf_token,
-                      std::size_t max_fields) const {
-  const auto form = request.form(max_fields);
-  const auto token = form ? single(*form, "csrf") : std::nullopt;
+FormFields Pages::form_of(const web::Request& request, std::size_t max_fields) {
+  auto form = request.form(max_fields);
+  return form ? *std::move(form) : FormFields();
+}
+
+bool Pages::has_token(const FormFields& form, std::string_view csrf_token) {
+  const auto token = single(form, "csrf");
   return token && crypto::equal(*token, csrf_token);
 }
 

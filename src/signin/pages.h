@@ -38,9 +38,9 @@ class Pages {
                            const web::Request& request) const;
   web::Response fault_page(const oauth::Fault& fault, const web::Request& request) const;
   web::Response not_found(const web::Request& request) const;
-  /// Whether the form has this token; a form of more than `max_fields` fields has none.
-  bool has_token(const web::Request& request, std::string_view csrf_token,
-                 std::size_t max_fields = 100) const;
+  /// The fields of the request's form, once for all who ask; none when it is no form, or of more fields.
+  static FormFields form_of(const web::Request& request, std::size_t max_fields = 100);
+  static bool has_token(const FormFields& form, std::string_view csrf_token);
   /// What a form from elsewhere is answered with.
   web::Response forged(const web::Request& request) const;
   /// app_name, app_host and app_initial for templates.

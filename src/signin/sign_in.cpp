@@ -62,15 +62,18 @@ Task<Result<SignIn::Step, web::Response>> SignIn::load(web::Request request, Csr
   const auto flow_id = request.query_value("flow_id");
   const auto cookie = request.cookie(flow_cookie_);
   if (!flow_id || !cookie) co_return expired();
-  if (csrf == Csrf::required && !pages_.has_token(request, csrf_token(*cookie, *flow_id), k_max_form_fields))
-    co_return fail(pages_.forged(request));
+  FormFields form;
+  if (csrf == Csrf::required) {
+    form = Pages::form_of(request, k_max_form_fields);
+    if (!Pages::has_token(form, csrf_token(*cookie, *flow_id))) co_return fail(pages_.forged(request));
+  }
   const std::string browser = flows::hash_of(*cookie);
   auto flow = co_await db_.read([&](store::Tx& tx) { return flows::find(tx, *flow_id, browser); });
   if (!flow) co_return expired();
   auto open = co_await oauth_.reopen(*flow_id, browser);
   if (!open) co_return expired();
   const bool proven = holds_session(request, *flow);
-  co_return Step{std::move(*flow), std::move(*open), *cookie, proven};
+  co_return Step{std::move(*flow), std::move(*open), *cookie, proven, std::move(form)};
 }
 
 // One cookie a flow: two tabs sign in side by side.
@@ -111,7 +114,7 @@ Task<web::Response> SignIn::email(web::Request request) {
   // Proven already, or the request names the account: there is no address to choose.
   if (at.flow.is_proven() || (at.flow.locked_did && at.flow.email))
     co_return web::Response::redirect(303, link("/auth/step", at.flow.id));
-  const auto typed = single(*request.form(), "email").value_or("");
+  const auto typed = single(at.form, "email").value_or("");
   const auto address = mail::EmailAddress::parse(typed);
   if (!address) {
     at.flow.email = std::nullopt;
@@ -163,7 +166,7 @@ Task<web::Response> SignIn::verify(web::Request request) {
   Step& at = *loaded;
   if (!at.flow.email) co_return web::Response::redirect(303, link("/auth/step", at.flow.id));
   const auto address = mail::EmailAddress::parse(*at.flow.email);
-  const std::string code = single(*request.form(), "code").value_or("");
+  const std::string code = single(at.form, "code").value_or("");
   if (!address ||
       !co_await otp_.verify({*address, std::string(k_purpose), at.flow.id}, code, request.remote_ip)) {
     web::Response response = show_step(at, "Invalid or expired code");
@@ -172,7 +175,7 @@ Task<web::Response> SignIn::verify(web::Request request) {
   }
   // A new secret at the moment of sign-in: whoever knew the flow cookie before knows nothing of what follows.
   const std::string session = rng_.token();
-  const bool stay = single(*request.form(), "stay") == "yes";
+  const bool stay = single(at.form, "stay") == "yes";
   const bool proven = co_await db_.write([&](store::Tx& tx) {
     return flows::prove(tx, at.flow.id, address->str(), flows::hash_of(session), stay);
   });

@@ -48,7 +48,8 @@ class SignIn {
     Flow flow;
     oauth::OpenRequest open;
     std::string cookie;
-    bool proven;  // this browser also holds the session cookie set at the proof
+    bool proven;           // this browser also holds the session cookie set at the proof
+    FormFields form = {};  // of a POST
   };
   /// Whom a flow proved: an account, or an address that has none yet.
   struct Person {

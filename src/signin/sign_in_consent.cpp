@@ -156,8 +156,7 @@ Task<web::Response> SignIn::decide(web::Request request) {
   if (!loaded) co_return std::move(loaded.error());
   Step& at = *loaded;
   const std::string id = at.flow.id;
-  const auto form = request.form(k_max_form_fields);
-  const auto action = single(*form, "action");
+  const auto action = single(at.form, "action");
   if (action == "deny")
     co_return leave(co_await oauth_.refuse(std::move(at.open), oauth::Error::access_denied,
                                            "The user denied the request"),
@@ -185,7 +184,7 @@ Task<web::Response> SignIn::decide(web::Request request) {
     }
     did = made->did.str();
   }
-  auto scope = ticked(asked_scopes(at.open), *form);
+  auto scope = ticked(asked_scopes(at.open), at.form);
   co_return co_await finish(std::move(at), std::move(did), std::move(scope), std::move(request));
 }
 

@@ -131,7 +131,7 @@ Task<web::Response> SignIn::choose(web::Request request) {
   auto loaded = co_await load(request, Csrf::required);
   if (!loaded) co_return std::move(loaded.error());
   const Step& at = *loaded;
-  const auto wanted = single(*request.form(), "account");
+  const auto wanted = single(at.form, "account");
   const auto visit = co_await devices_.visit(request);
   // Looked up, never believed: the form only says which of the accounts signed in here.
   const auto here = fitting(at.flow, co_await accounts_here(visit));

@@ -217,6 +217,28 @@ TEST(SignInAttacks, Csrf_FormsWithoutOrWithAForeignTokenDoNothing) {
   app.redeem(login, browser.submit(page, "/auth/consent", {{"action", "approve"}}));
 }
 
+TEST(SignInAttacks, AFormOfManyFieldsIsReadAsAWholeOrRefused) {
+  World w;
+  App app(w);
+  Browser browser(w);
+  const Page page = browser.get(app.authorize_url(app.start()));
+  const auto fields = [](std::size_t junk) {
+    FormFields out{{"email", k_alice}};  // and the token
+    for (std::size_t i = 0; i < junk; ++i) out.emplace_back("junk" + std::to_string(i), "x");
+    return out;
+  };
+  EXPECT_EQ(browser.submit(page, "/auth/email", fields(299)).status, 403);
+  EXPECT_TRUE(w.mails().empty());
+  const Page sent = browser.submit(page, "/auth/email", fields(298));
+  EXPECT_EQ(sent.status, 303);
+  EXPECT_EQ(w.mails(k_alice).size(), 1u);
+  FormFields code{{"code", w.code(k_alice)}};
+  for (int i = 0; i < 120; ++i) code.emplace_back("junk" + std::to_string(i), "x");
+  EXPECT_NE(
+      browser.submit(browser.follow(sent), "/auth/verify", std::move(code)).location().find("/auth/complete"),
+      std::string::npos);
+}
+
 TEST(SignInAttacks, Csrf_CrossSitePostsAreRefusedEvenWithTheToken) {
   World w;
   Asked at(w);
