@@ -28,4 +28,11 @@ class Sealer {
   Secret<Bytes> key_;
 };
 
+/// XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) without associated data: the ciphertext and its 16 bytes
+/// of tag. For a format others decided; our own values go through Sealer. Throws when key or nonce have
+/// another size than 32 and 24 bytes.
+inline constexpr std::size_t k_xchacha_nonce = 24;
+Bytes xchacha20_poly1305_seal(BytesView key, BytesView nonce, BytesView plain);
+std::optional<Bytes> xchacha20_poly1305_open(BytesView key, BytesView nonce, BytesView sealed);
+
 }  // namespace latchkey::crypto

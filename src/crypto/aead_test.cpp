@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/encoding.h"
+#include "crypto/hash.h"
 
 namespace latchkey::crypto {
 namespace {
@@ -71,6 +72,25 @@ TEST(Sealer, RefusesOtherRowsKeysAndLengths) {
 TEST(Sealer, WantsAKeyOf32Bytes) {
   EXPECT_THROW(Sealer(Secret<Bytes>(Bytes(31))), std::invalid_argument);
   EXPECT_THROW(Sealer(Secret<Bytes>(Bytes(33))), std::invalid_argument);
+}
+
+// Made by better-auth 1.7.25 (tests/fixtures/better-auth/vectors.json, "symmetric").
+TEST(XChaCha20Poly1305, OpensWhatAnotherImplementationSealed) {
+  const auto key = sha256(as_bytes("transcript-secret-0123456789abcdef0123456789"));
+  const Bytes all =
+      *from_hex("87035ae4459e1ac9316c98fb776912f2d4a7532f9721ec74cb2b06c70714d5d998986ea3f5bbc50504fbdce919");
+  const BytesView nonce = BytesView(all).first(24), sealed = BytesView(all).subspan(24);
+  EXPECT_EQ(xchacha20_poly1305_open(key, nonce, sealed), to_bytes("hello"));
+  EXPECT_EQ(xchacha20_poly1305_seal(key, nonce, as_bytes("hello")), to_bytes(sealed));
+  for (std::size_t i = 0; i < sealed.size() * 8; ++i) {
+    Bytes changed = to_bytes(sealed);
+    changed[i / 8] ^= static_cast<std::uint8_t>(1 << i % 8);
+    EXPECT_EQ(xchacha20_poly1305_open(key, nonce, changed), std::nullopt) << "bit " << i;
+  }
+  for (std::size_t n = 0; n < sealed.size(); ++n)
+    EXPECT_EQ(xchacha20_poly1305_open(key, nonce, sealed.first(n)), std::nullopt);
+  EXPECT_THROW(xchacha20_poly1305_open(key, nonce.first(23), sealed), std::invalid_argument);
+  EXPECT_THROW(xchacha20_poly1305_seal(nonce, nonce, sealed), std::invalid_argument);
 }
 
 }  // namespace

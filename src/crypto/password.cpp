@@ -14,9 +14,7 @@
 namespace latchkey::crypto {
 namespace {
 
-struct Cost {
-  unsigned ln, r, p;  // N = 2^ln
-};
+using Cost = ScryptCost;
 constexpr Cost k_cost{14, 8, 1};
 constexpr std::size_t k_salt_bytes = 16, k_hash_bytes = 32;
 constexpr std::uint64_t k_max_memory = 64u << 20;
@@ -25,14 +23,6 @@ constexpr std::uint64_t k_max_memory = 64u << 20;
 bool affordable(const Cost& c) {
   if (c.ln < 10 || c.ln > 20 || c.r < 1 || c.r > 32 || c.p < 1 || c.p > 4) return false;
   return 128ull * c.r * ((1ull << c.ln) + c.p) <= k_max_memory;
-}
-
-Bytes scrypt(std::string_view password, BytesView salt, const Cost& c, std::size_t n) {
-  Bytes out(n);
-  must(EVP_PBE_scrypt(password.data(), password.size(), salt.data(), salt.size(), 1ull << c.ln, c.r, c.p,
-                      k_max_memory + (1u << 20), out.data(), out.size()) == 1,
-       "scrypt");
-  return out;
 }
 
 /// Takes "name=123" followed by `end` off the front.
@@ -73,6 +63,14 @@ std::optional<Stored> parse(std::string_view text) {
 }
 
 }  // namespace
+
+Bytes scrypt(std::string_view password, BytesView salt, const Cost& c, std::size_t n) {
+  Bytes out(n);
+  must(EVP_PBE_scrypt(password.data(), password.size(), salt.data(), salt.size(), 1ull << c.ln, c.r, c.p,
+                      k_max_memory + (1u << 20), out.data(), out.size()) == 1,
+       "scrypt");
+  return out;
+}
 
 std::string hash_password(std::string_view password, Rng& rng) {
   if (password.size() > k_max_password_bytes) throw std::length_error("hash_password: password too long");

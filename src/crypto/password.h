@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/bytes.h"
 #include "base/rng.h"
 
 namespace latchkey::crypto {
@@ -18,5 +19,11 @@ std::string hash_password(std::string_view password, Rng&);
 /// False also when `stored` is no such text or asks for more than 64 MiB. To answer for unknown accounts in
 /// the same time, verify against a hash of a random password made at start.
 bool verify_password(std::string_view password, std::string_view stored);
+
+/// The function itself (RFC 7914 §6), for formats that others decided: N = 2^ln, `n` bytes. At most 64 MiB.
+struct ScryptCost {
+  unsigned ln, r, p;
+};
+Bytes scrypt(std::string_view password, BytesView salt, const ScryptCost& cost, std::size_t n);
 
 }  // namespace latchkey::crypto

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <limits>
+#include <mutex>
+#include <set>
 
 #include "base/url.h"
 
@@ -24,6 +26,19 @@ std::string_view name(Engine e) {
       return "postgres";
   }
   std::abort();
+}
+
+Sql Sql::at_start(std::string text) {
+  int parameters = 0;
+  try {
+    parameters = count(text);
+  } catch (const char* why) {
+    misuse(fmt::format("{}: {}", why, text));
+  }
+  static std::mutex mutex;
+  static std::set<std::string>* const texts = new std::set<std::string>;  // never freed: see the header
+  std::lock_guard lock(mutex);
+  return Sql(Counted{}, *texts->insert(std::move(text)).first, parameters);
 }
 
 const Value& Row::operator[](std::size_t i) const {
@@ -56,6 +71,19 @@ std::optional<Time> Row::opt_time(std::size_t i) const {
   return time(i);
 }
 
+Time Row::date(std::size_t i) const {
+  const Value& v = (*this)[i];
+  if (const auto* micros = v.if_int64()) return from_unix_micros(*micros);  // timestamptz
+  if (const auto* text = v.if_text())
+    if (const auto t = parse_rfc3339(*text)) return *t;
+  misuse(fmt::format("column {} is not a date", i));
+}
+
+std::optional<Time> Row::opt_date(std::size_t i) const {
+  if (is_null(i)) return std::nullopt;
+  return date(i);
+}
+
 std::optional<std::string> Row::opt_text(std::size_t i) const {
   if (is_null(i)) return std::nullopt;
   return text(i);
@@ -82,7 +110,7 @@ Param detail::uint64_param(std::uint64_t v) {
   return {Param::Kind::int64, false, static_cast<std::int64_t>(v)};
 }
 
-std::int64_t Tx::run(const Sql& sql, std::initializer_list<Param> padded, Fetch fetch, RowFn fn, void* out) {
+std::int64_t Tx::run(const Sql& sql, std::span<const Param> params, Fetch fetch, RowFn fn, void* out) {
   if (failed_) misuse("a statement after the transaction failed");
   if (running_) misuse("a statement inside each()");
   struct Running {
@@ -91,7 +119,6 @@ std::int64_t Tx::run(const Sql& sql, std::initializer_list<Param> padded, Fetch 
     ~Running() { flag = false; }
   } running(running_);
   try {
-    const std::span params(padded.begin() + 1, padded.end());
     if (params.size() != static_cast<std::size_t>(sql.parameters))
       misuse(fmt::format("{} parameters given: {}", params.size(), sql.text));
     for (const Param& p : params)

@@ -19,10 +19,12 @@
 //   signatures, hashing and password work outside of write fns where possible.
 //
 // SQL is one text for both engines: placeholders ?1 ?2 …, types BIGINT, TEXT, BLOB, ON CONFLICT … DO NOTHING
-// / DO UPDATE, RETURNING. Text compares bytewise on both. Times are BIGINT microseconds since 1970.
+// / DO UPDATE, RETURNING. Text compares bytewise on both. Times are BIGINT microseconds since 1970, except in
+// tables whose format others decide: store::Date and store::Boolean.
 
 #include <concepts>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -60,7 +62,7 @@ class Error : public std::runtime_error {
   Kind kind_;
 };
 
-/// One statement, a compile-time constant: SQL is never built at run time, and its address may key caches.
+/// One statement, a compile-time constant: SQL is never built from requests, and its address may key caches.
 /// Placeholders are ?1 ?2 …; a bare ? does not compile.
 struct Sql {
   std::string_view text;
@@ -69,8 +71,15 @@ struct Sql {
   consteval Sql(std::string_view t) : text(t), parameters(count(t)) {}
   consteval Sql(const char* t) : Sql(std::string_view(t)) {}
 
+  /// For tables whose columns the configuration decides (auth/core/schema_sql.cpp, and nothing else): a
+  /// statement built once at start. Its text is kept to the end of the process, one copy of equal texts, so
+  /// that an address never comes to mean another statement. Throws Error::misuse for a bare ?.
+  static Sql at_start(std::string text);
+
  private:
-  static consteval int count(std::string_view t) {
+  struct Counted {};
+  Sql(Counted, std::string_view t, int n) : text(t), parameters(n) {}
+  static constexpr int count(std::string_view t) {
     int highest = 0;
     for (std::size_t i = 0; i < t.size(); ++i) {
       if (t[i] == '\'' || t[i] == '"') {
@@ -85,6 +94,18 @@ struct Sql {
     }
     return highest;
   }
+};
+
+/// A column that Better Auth's tables declare `date`: ISO 8601 text with milliseconds and Z in SQLite,
+/// timestamptz in PostgreSQL. As a parameter; Row::date reads it back. Cut to the millisecond, so that both
+/// engines return what was written.
+struct Date {
+  Time at;
+  explicit Date(Time t) : at(std::chrono::floor<std::chrono::milliseconds>(t)) {}
+};
+/// A column declared `boolean` in PostgreSQL; 0 or 1 in SQLite. Row::boolean reads it back.
+struct Boolean {
+  bool value;
 };
 
 /// A value of a row or of a parameter. bool and smaller integers are int64 (0 and 1).
@@ -120,10 +141,12 @@ class Row {
   std::int64_t int64(std::size_t i) const;
   bool boolean(std::size_t i) const { return int64(i) != 0; }
   Time time(std::size_t i) const { return from_unix_micros(int64(i)); }
+  Time date(std::size_t i) const;  // of a DATE column, see Date
   const std::string& text(std::size_t i) const;
   const Bytes& blob(std::size_t i) const;
   std::optional<std::int64_t> opt_int64(std::size_t i) const;
   std::optional<Time> opt_time(std::size_t i) const;
+  std::optional<Time> opt_date(std::size_t i) const;
   std::optional<std::string> opt_text(std::size_t i) const;
   std::optional<Bytes> opt_blob(std::size_t i) const;
   std::string take_text(std::size_t i);  // moves the column out
@@ -138,7 +161,7 @@ using Rows = std::vector<Row>;
 
 /// A borrowed parameter. A null keeps the type it would have had, because PostgreSQL wants to know.
 struct Param {
-  enum class Kind : std::uint8_t { unknown, int64, text, blob };
+  enum class Kind : std::uint8_t { unknown, int64, text, blob, boolean, date };
   Kind kind = Kind::unknown;
   bool null = true;
   std::int64_t number = 0;
@@ -162,6 +185,10 @@ template <class T>
 constexpr Param::Kind kind_of() {
   if constexpr (std::integral<T> || std::same_as<T, Time>)
     return Param::Kind::int64;
+  else if constexpr (std::same_as<T, Date>)
+    return Param::Kind::date;
+  else if constexpr (std::same_as<T, Boolean>)
+    return Param::Kind::boolean;
   else if constexpr (std::convertible_to<const T&, std::string_view>)
     return Param::Kind::text;
   else if constexpr (std::convertible_to<const T&, BytesView>)
@@ -170,8 +197,8 @@ constexpr Param::Kind kind_of() {
     return Param::Kind::unknown;
 }
 
-/// Accepts integers, Time, text (std::string, _view, literal), bytes (Bytes, BytesView, std::array), optional
-/// of those, Value and nullptr.
+/// Accepts integers, Time, Date, Boolean, text (std::string, _view, literal), bytes (Bytes, BytesView,
+/// std::array), optional of those, Value and nullptr.
 template <class T>
 Param param(const T& v) {
   if constexpr (std::same_as<T, std::nullptr_t>) {
@@ -186,6 +213,10 @@ Param param(const T& v) {
     return {kind_of<typename T::value_type>(), true};
   } else if constexpr (std::same_as<T, Time>) {
     return {Param::Kind::int64, false, unix_micros(v)};
+  } else if constexpr (std::same_as<T, Date>) {
+    return {Param::Kind::date, false, unix_micros(v.at)};
+  } else if constexpr (std::same_as<T, Boolean>) {
+    return {Param::Kind::boolean, false, v.value ? 1 : 0};
   } else if constexpr (std::same_as<T, std::uint64_t>) {
     return uint64_param(v);
   } else if constexpr (std::integral<T>) {
@@ -198,6 +229,23 @@ Param param(const T& v) {
   }
 }
 }  // namespace detail
+
+/// The parameters of a statement whose columns are known only at start. Borrows what it is given; text made
+/// for the occasion goes through keep().
+class Params {
+ public:
+  template <class T>
+  Params& add(const T& v) {
+    list_.push_back(detail::param(v));
+    return *this;
+  }
+  Params& keep(std::string text) { return add(kept_.emplace_back(std::move(text))); }
+  std::span<const Param> list() const { return list_; }
+
+ private:
+  std::vector<Param> list_;
+  std::deque<std::string> kept_;
+};
 
 /// One transaction. Valid inside fn only. After a statement threw, every later statement of this Tx throws
 /// too and the transaction is rolled back, whatever fn returns.
@@ -220,6 +268,14 @@ class Tx {
     std::optional<Row> found;
     run(sql, {Param{}, detail::param(params)...}, Fetch::together, &Tx::keep_only, &found);
     return found;
+  }
+  std::optional<Row> one(const Sql& sql, const Params& params) {
+    std::optional<Row> found;
+    run(sql, params.list(), Fetch::together, &Tx::keep_only, &found);
+    return found;
+  }
+  std::int64_t exec(const Sql& sql, const Params& params) {
+    return run(sql, params.list(), Fetch::together, nullptr, nullptr);
   }
   /// Affected rows.
   template <class... P>
@@ -250,7 +306,10 @@ class Tx {
 
  private:
   // The first Param is padding: it keeps the array non-empty for statements without parameters.
-  std::int64_t run(const Sql&, std::initializer_list<Param>, Fetch, RowFn, void*);
+  std::int64_t run(const Sql& sql, std::initializer_list<Param> padded, Fetch fetch, RowFn fn, void* out) {
+    return run(sql, std::span(padded.begin() + 1, padded.end()), fetch, fn, out);
+  }
+  std::int64_t run(const Sql&, std::span<const Param>, Fetch, RowFn, void*);
   static void keep_only(void* out, Row& row);
   bool failed_ = false;
   bool running_ = false;

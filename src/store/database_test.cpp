@@ -609,5 +609,65 @@ TEST_P(Contract, ClosingFinishesWhatWaits) {
   EXPECT_EQ(error_kind([&] { ids(); }), Error::Kind::unavailable);
 }
 
+// --- Tables in Better Auth's format ---
+
+TEST_P(Contract, DatesAndBooleansComeBackAsTheyWere) {
+  static constexpr Sql k_add{"INSERT INTO moment (\"id\", \"at\", \"yes\", \"no\") VALUES (?1, ?2, ?3, ?4)"};
+  static constexpr Sql k_all{"SELECT \"at\", \"yes\", \"no\" FROM moment WHERE \"id\" = ?1"};
+  static constexpr Sql k_before{"SELECT \"id\" FROM moment WHERE \"at\" < ?1 ORDER BY \"id\""};
+  write([](Tx& tx) {
+    tx.script(
+        "CREATE TABLE moment (\"id\" BIGINT PRIMARY KEY, \"at\" DATE, \"yes\" BOOLEAN, \"no\" BOOLEAN)");
+  });
+  const Time at = from_unix_micros(1'795'305'491'881'999), old = from_unix_micros(-1'000'001);
+  write([&](Tx& tx) {
+    tx.exec(k_add, 1, Date(at), Boolean{true}, Boolean{false});
+    tx.exec(k_add, 2, std::optional<Date>(), std::optional<Boolean>(), Boolean{true});
+    tx.exec(k_add, 3, Date(old), nullptr, Boolean{true});
+  });
+  read([&](Tx& tx) {
+    const auto row = *tx.one(k_all, 1);
+    EXPECT_EQ(row.date(0), from_unix_micros(1'795'305'491'881'000)) << "cut to the millisecond";
+    EXPECT_TRUE(row.boolean(1));
+    EXPECT_FALSE(row.boolean(2));
+    const auto nulls = *tx.one(k_all, 2);
+    EXPECT_EQ(nulls.opt_date(0), std::nullopt);
+    EXPECT_TRUE(nulls.is_null(1));
+    EXPECT_EQ(tx.one(k_all, 3)->date(0), from_unix_micros(-1'001'000)) << "before 1970 too";
+    EXPECT_EQ(tx.query(k_before, Date(at)).size(), 1u) << "dates compare";
+    EXPECT_EQ(error_kind([&] { row.date(9); }), Error::Kind::misuse);
+  });
+  EXPECT_EQ(error_kind([&] { read([&](Tx& tx) { return tx.one(k_all, 2)->date(0); }); }),
+            Error::Kind::misuse);
+}
+
+TEST_P(Contract, StatementsMadeAtStartAreKeptAndTakeTheirParametersFromAList) {
+  const Sql put = Sql::at_start(std::string("INSERT INTO item (id, n, t) VALUES (?1, ?2, ?3)"));
+  const Sql same = Sql::at_start(std::string("INSERT INTO item (id, n, t) VALUES (?1, ?2, ?3)"));
+  EXPECT_EQ(put.text.data(), same.text.data()) << "an address names one statement";
+  EXPECT_EQ(put.parameters, 3);
+  EXPECT_EQ(error_kind([] { Sql::at_start("SELECT ?"); }), Error::Kind::misuse);
+  write([&](Tx& tx) {
+    Params params;
+    params.add(7).add(nullptr).keep("made for the occasion");
+    EXPECT_EQ(tx.exec(put, params), 1);
+  });
+  read([&](Tx& tx) {
+    const auto row = *tx.one(k_get, Params().add(7));
+    EXPECT_TRUE(row.is_null(0));
+    EXPECT_EQ(row.text(1), "made for the occasion");
+  });
+  EXPECT_EQ(error_kind([&] { read([](Tx& tx) { return tx.one(k_get, Params()).has_value(); }); }),
+            Error::Kind::misuse)
+      << "one is missing";
+}
+
+TEST_P(Contract, ColumnsAreListedInOrder) {
+  read([&](Tx& tx) {
+    EXPECT_EQ(columns_of(tx, GetParam(), "item"), (std::vector<std::string>{"id", "n", "t", "b"}));
+    EXPECT_TRUE(columns_of(tx, GetParam(), "nowhere").empty());
+  });
+}
+
 }  // namespace
 }  // namespace latchkey::store

@@ -1,5 +1,5 @@
 #pragma once
-// From the one SQL text to PostgreSQL's: placeholders, and the types of the schema.
+// From the one SQL text to the engine's: placeholders, and the types of the schema.
 
 #include <string>
 #include <string_view>
@@ -11,5 +11,6 @@ std::string postgres_statement(std::string_view sql);
 
 /// CREATE TABLE and ALTER TABLE as migrate.h describes; other statements stay as they are.
 std::string postgres_script(std::string_view sql);
+std::string sqlite_script(std::string_view sql);
 
 }  // namespace latchkey::store

@@ -50,8 +50,16 @@ INSTANTIATE_TEST_SUITE_P(
              "comments stay"},
         Case{"CREATE INDEX i ON t (text); INSERT INTO t VALUES ('a;TEXT');",
              "CREATE INDEX i ON t (text); INSERT INTO t VALUES ('a;TEXT');", "only tables have types"},
+        Case{"CREATE TABLE t (a DATE NOT NULL, b BOOLEAN, c INT4, d BIGINT)",
+             "CREATE TABLE t (a TIMESTAMPTZ NOT NULL, b BOOLEAN, c INT4, d BIGINT)", "Better Auth's types"},
         Case{"INSERT INTO t (blob) VALUES (1); CREATE TABLE u (a BLOB)",
              "INSERT INTO t (blob) VALUES (1); CREATE TABLE u (a BYTEA)", "statements are told apart"}));
+
+TEST(SqliteScript, HasItsOwnNamesForBetterAuthsTypes) {
+  EXPECT_EQ(sqlite_script("CREATE TABLE t (a DATE NOT NULL, b BOOLEAN, \"boolean\" INT4, c TEXT)"),
+            "CREATE TABLE t (a DATE NOT NULL, b INTEGER, \"boolean\" INTEGER, c TEXT)");
+  EXPECT_EQ(sqlite_script("INSERT INTO t (boolean) VALUES (1)"), "INSERT INTO t (boolean) VALUES (1)");
+}
 
 }  // namespace
 }  // namespace latchkey::store

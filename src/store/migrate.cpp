@@ -14,6 +14,11 @@ constexpr Sql k_versions{"SELECT component, MAX(version) FROM latchkey_migration
 constexpr Sql k_is_applied{"SELECT 1 FROM latchkey_migration WHERE component = ?1 AND version = ?2"};
 constexpr Sql k_record{"INSERT INTO latchkey_migration (component, version, applied_at) VALUES (?1, ?2, ?3)"};
 
+constexpr Sql k_sqlite_columns{"SELECT name FROM pragma_table_info(?1) ORDER BY cid"};
+constexpr Sql k_postgres_columns{
+    "SELECT column_name::text FROM information_schema.columns "
+    "WHERE table_schema = current_schema() AND table_name = ?1 ORDER BY ordinal_position"};
+
 using Versions = std::map<std::string, std::int64_t, std::less<>>;
 
 Versions known_versions(std::span<const Migration> migrations) {
@@ -66,6 +71,19 @@ void migrate(Database& db, std::span<const Migration> migrations, Time now) {
   for (Apply& a : applies)
     steps.push_back(works.emplace_back(std::make_unique<detail::WorkOf<Apply>>(a)).get());
   db.migration_steps(steps);
+}
+
+void migrate(Database& db, std::function<void(Tx&)> fn) {
+  detail::WorkOf work(fn);
+  detail::Work* const steps[] = {&work};
+  db.migration_steps(steps);
+}
+
+std::vector<std::string> columns_of(Tx& tx, Engine engine, std::string_view table) {
+  std::vector<std::string> names;
+  for (Row& row : tx.query(engine == Engine::sqlite ? k_sqlite_columns : k_postgres_columns, table))
+    names.push_back(row.take_text(0));
+  return names;
 }
 
 }  // namespace latchkey::store

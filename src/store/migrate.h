@@ -4,10 +4,14 @@
 //
 // The SQL is one text for both engines, several statements: BIGINT, TEXT, BLOB; WITHOUT ROWID where it helps.
 // On PostgreSQL BLOB and INTEGER become BYTEA and BIGINT, WITHOUT ROWID is dropped, TEXT columns get the
-// bytewise collation SQLite has, INTEGER PRIMARY KEY AUTOINCREMENT becomes an identity column.
+// bytewise collation SQLite has, INTEGER PRIMARY KEY AUTOINCREMENT becomes an identity column. For tables in
+// Better Auth's format there are DATE (TIMESTAMPTZ on PostgreSQL), BOOLEAN and INT4 (both INTEGER on SQLite).
 
+#include <functional>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "store/database.h"
 
@@ -23,5 +27,10 @@ struct Migration {
 /// once. Throws Error when a migration fails (nothing of it stays) or when the database was written by a
 /// newer program.
 void migrate(Database& db, std::span<const Migration> migrations, Time now = SystemClock().now());
+
+/// For a schema that is known only at start: fn in one transaction, while no other process migrates.
+void migrate(Database& db, std::function<void(Tx&)> fn);
+/// The columns of a table; none when there is no such table.
+std::vector<std::string> columns_of(Tx& tx, Engine engine, std::string_view table);
 
 }  // namespace latchkey::store

@@ -28,6 +28,7 @@ enum Oid_ : ::Oid {
   k_unknown = 705,
   k_bpchar = 1042,
   k_varchar = 1043,
+  k_timestamptz = 1184,
   k_numeric = 1700,
   k_void = 2278,
 };
@@ -42,9 +43,16 @@ enum Oid_ : ::Oid {
       return k_text;
     case Param::Kind::blob:
       return k_bytea;
+    case Param::Kind::boolean:
+      return k_bool;
+    case Param::Kind::date:
+      return k_timestamptz;
   }
   std::abort();
 }
+
+/// timestamptz counts microseconds from 2000-01-01T00:00:00Z.
+constexpr std::int64_t k_epoch_2000 = 946'684'800'000'000;
 
 template <class T>
 T big_endian(const char* p) {
@@ -140,8 +148,12 @@ class Session {
       if (p.null) {
         values.push_back(nullptr);
         lengths.push_back(0);
-      } else if (p.kind == Param::Kind::int64) {
-        auto v = static_cast<std::uint64_t>(p.number);
+      } else if (p.kind == Param::Kind::boolean) {
+        numbers[i][0] = p.number != 0 ? 1 : 0;
+        values.push_back(numbers[i].data());
+        lengths.push_back(1);
+      } else if (p.kind == Param::Kind::int64 || p.kind == Param::Kind::date) {
+        auto v = static_cast<std::uint64_t>(p.kind == Param::Kind::date ? p.number - k_epoch_2000 : p.number);
         for (int b = 7; b >= 0; --b, v >>= 8)
           numbers[i][static_cast<std::size_t>(b)] = static_cast<char>(v & 0xff);
         values.push_back(numbers[i].data());
@@ -286,6 +298,9 @@ class Session {
           break;
         case k_int8:
           values.emplace_back(big_endian<std::int64_t>(p));
+          break;
+        case k_timestamptz:
+          values.emplace_back(big_endian<std::int64_t>(p) + k_epoch_2000);
           break;
         case k_text:
         case k_name:

@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "store/database.h"
+#include "store/dialect.h"
 
 namespace latchkey::store {
 namespace {
@@ -190,8 +191,14 @@ class Connection {
           rc = sqlite3_bind_null(s, i);
           break;
         case Param::Kind::int64:
+        case Param::Kind::boolean:
           rc = sqlite3_bind_int64(s, i, p.number);
           break;
+        case Param::Kind::date: {
+          const std::string text = rfc3339(from_unix_micros(p.number));
+          rc = sqlite3_bind_text64(s, i, text.data(), text.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
+          break;
+        }
         case Param::Kind::text:  // the caller's memory outlives the statement's run
           rc = sqlite3_bind_text64(s, i, not_null(p.data), p.size, SQLITE_STATIC, SQLITE_UTF8);
           break;
@@ -246,7 +253,7 @@ class SqliteTx final : public Tx {
   std::int64_t execute(const Sql& sql, std::span<const Param> params, Fetch, RowFn fn, void* out) override {
     return connection_.execute(sql, params, fn, out);
   }
-  void execute_script(std::string_view sql) override { connection_.script(sql); }
+  void execute_script(std::string_view sql) override { connection_.script(sqlite_script(sql)); }
   Connection& connection_;
 };
 
