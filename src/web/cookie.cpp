@@ -60,6 +60,8 @@ std::string SetCookie::str() const {
     throw std::invalid_argument(fmt::format("cookie {}: __Secure- needs Secure", name));
   if (same_site == SameSite::none && !secure)
     throw std::invalid_argument(fmt::format("cookie {}: SameSite=None needs Secure", name));
+  if (partitioned && !secure)
+    throw std::invalid_argument(fmt::format("cookie {}: Partitioned needs Secure", name));
 
   std::string out = fmt::format("{}={}; Path={}", name, value, path);
   if (!domain.empty()) out += "; Domain=" + domain;
@@ -77,6 +79,7 @@ std::string SetCookie::str() const {
       out += "; SameSite=None";
       break;
   }
+  if (partitioned) out += "; Partitioned";
   return out;
 }
 

@@ -30,9 +30,10 @@ struct SetCookie {
   bool secure = true;
   bool http_only = true;
   SameSite same_site = SameSite::lax;
+  bool partitioned = false;  // CHIPS: a jar per top-level site
 
   /// Throws std::invalid_argument on characters that do not belong, on `__Host-` without Secure and Path=/ or
-  /// with a domain, on `__Secure-` without Secure, and on SameSite=None without Secure.
+  /// with a domain, on `__Secure-` without Secure, and on SameSite=None or Partitioned without Secure.
   std::string str() const;
 };
 

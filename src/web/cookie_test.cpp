@@ -86,6 +86,12 @@ TEST(SetCookie, ClearKeepsTheFlagsAndDropsTheValue) {
   EXPECT_EQ(r.headers.get("set-cookie"), "__Host-sid=; Path=/; Max-Age=0; Secure; HttpOnly; SameSite=Lax");
 }
 
+TEST(SetCookie, PartitionedNeedsSecure) {
+  EXPECT_TRUE((SetCookie{.name = "a", .value = "v", .partitioned = true}.str()).ends_with("; Partitioned"));
+  EXPECT_THROW((SetCookie{.name = "a", .value = "v", .secure = false, .partitioned = true}.str()),
+               std::invalid_argument);
+}
+
 TEST(SetCookie, NameDependsOnTheScheme) {
   EXPECT_EQ(host_cookie_name("sid", true), "__Host-sid");
   EXPECT_EQ(host_cookie_name("sid", false), "sid");

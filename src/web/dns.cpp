@@ -17,11 +17,15 @@
 namespace latchkey::web {
 namespace {
 
-using Outcome = Result<std::vector<std::string>, FetchError>;
+struct Answer {  // of one of the two kinds
+  std::vector<std::string> txt;
+  std::vector<MxRecord> mx;
+};
+using Outcome = Result<Answer, FetchError>;
 using Kind = FetchError::Kind;
 using Steady = std::chrono::steady_clock;
 
-constexpr int k_class_in = 1, k_type_txt = 16;  // RFC 1035 §3.2.2, §3.2.4
+constexpr int k_class_in = 1, k_type_mx = 15, k_type_txt = 16;  // RFC 1035 §3.2.2, §3.2.4
 
 bool is_dns_name(std::string_view name) {
   if (name.empty() || name.size() > 253 || name.find("..") != std::string_view::npos || name.front() == '.')
@@ -37,12 +41,26 @@ void init_ares() {
   if (result != ARES_SUCCESS) throw std::runtime_error("c-ares does not start");
 }
 
-Outcome read_answer(const unsigned char* answer, int length, std::size_t max_records) {
+Outcome read_mx(const unsigned char* answer, int length, std::size_t max_records) {
+  ares_mx_reply* list = nullptr;
+  const int result = ares_parse_mx_reply(answer, length, &list);
+  if (result == ARES_ENODATA) return {};
+  if (result != ARES_SUCCESS) return fail(FetchError{Kind::bad_answer, ares_strerror(result)});
+  Answer out;
+  for (const auto* m = list; m && out.mx.size() <= max_records; m = m->next)
+    out.mx.push_back({m->priority, m->host});
+  ares_free_data(list);
+  if (out.mx.size() > max_records) return fail(FetchError{Kind::too_large, "too many MX records"});
+  return out;
+}
+
+Outcome read_txt(const unsigned char* answer, int length, std::size_t max_records) {
   ares_txt_ext* list = nullptr;
   const int result = ares_parse_txt_reply_ext(answer, length, &list);
   if (result == ARES_ENODATA) return {};
   if (result != ARES_SUCCESS) return fail(FetchError{Kind::bad_answer, ares_strerror(result)});
-  std::vector<std::string> out;
+  Answer found;
+  auto& out = found.txt;
   bool too_many = false;
   for (const auto* t = list; t; t = t->next) {
     // A record is one or more strings (RFC 1035 §3.3.14).
@@ -57,7 +75,7 @@ Outcome read_answer(const unsigned char* answer, int length, std::size_t max_rec
   }
   ares_free_data(list);
   if (too_many) return fail(FetchError{Kind::too_large, "too many TXT records"});
-  return out;
+  return found;
 }
 
 }  // namespace
@@ -65,6 +83,7 @@ Outcome read_answer(const unsigned char* answer, int length, std::size_t max_rec
 struct DnsResolver::Impl {
   struct Query {
     Impl* owner;
+    int type;
     std::string name;
     Completion<Outcome> done;
     Steady::time_point deadline;
@@ -134,7 +153,8 @@ struct DnsResolver::Impl {
     Outcome outcome;
     switch (status) {
       case ARES_SUCCESS:
-        outcome = read_answer(answer, length, owner.options.max_records);
+        outcome = q.type == k_type_mx ? read_mx(answer, length, owner.options.max_records)
+                                      : read_txt(answer, length, owner.options.max_records);
         break;
       case ARES_ENODATA:
       case ARES_ENOTFOUND:
@@ -153,7 +173,7 @@ struct DnsResolver::Impl {
     const bool ended = status == ARES_EDESTRUCTION || status == ARES_ECANCELLED;
     if (!outcome && !ended && !q.delivered && owner.backup && !q.backup_asked) {
       q.backup_asked = true;
-      ares_query(owner.backup, q.name.c_str(), k_class_in, k_type_txt, &on_answer, &q);
+      ares_query(owner.backup, q.name.c_str(), k_class_in, q.type, &on_answer, &q);
       return;
     }
     owner.deliver(q, std::move(outcome));
@@ -173,7 +193,7 @@ struct DnsResolver::Impl {
         queries.push_back(std::move(f));
         auto& q = queries.back();
         q.self = std::prev(queries.end());
-        ares_query(main, q.name.c_str(), k_class_in, k_type_txt, &on_answer, &q);
+        ares_query(main, q.name.c_str(), k_class_in, q.type, &on_answer, &q);
       }
 
       std::vector<pollfd> fds{{wake_fd, POLLIN, 0}};
@@ -221,6 +241,24 @@ struct DnsResolver::Impl {
     for (auto& q : waiting_at_stop()) deliver(q, fail(FetchError{Kind::unreachable, "shutting down"}));
   }
 
+  Task<Outcome> ask(int type, std::string name) {
+    if (!is_dns_name(name)) co_return fail(FetchError{Kind::refused_by_guard, "not a DNS name"});
+    Completion<Outcome> done;
+    {
+      std::lock_guard lock(mutex);
+      if (count >= options.max_parallel)
+        co_return fail(FetchError{Kind::unreachable, "too many lookups under way"});
+      ++count;
+      waiting.push_back({.owner = this,
+                         .type = type,
+                         .name = std::move(name),
+                         .done = done,
+                         .deadline = Steady::now() + options.timeout});
+    }
+    wake();
+    co_return co_await done;
+  }
+
   std::deque<Query> waiting_at_stop() {
     std::lock_guard lock(mutex);
     return std::exchange(waiting, {});
@@ -242,20 +280,13 @@ DnsResolver::DnsResolver(DnsOptions options) : impl_(std::make_shared<Impl>(std:
 DnsResolver::~DnsResolver() = default;
 
 Task<Result<std::vector<std::string>, FetchError>> DnsResolver::txt(std::string name) {
-  if (!is_dns_name(name)) co_return fail(FetchError{Kind::refused_by_guard, "not a DNS name"});
-  Completion<Outcome> done;
-  {
-    std::lock_guard lock(impl_->mutex);
-    if (impl_->count >= impl_->options.max_parallel)
-      co_return fail(FetchError{Kind::unreachable, "too many lookups under way"});
-    ++impl_->count;
-    impl_->waiting.push_back({.owner = impl_.get(),
-                              .name = std::move(name),
-                              .done = done,
-                              .deadline = Steady::now() + impl_->options.timeout});
-  }
-  impl_->wake();
-  co_return co_await done;
+  CO_TRY(auto answer, co_await impl_->ask(k_type_txt, std::move(name)));
+  co_return std::move(answer.txt);
+}
+
+Task<Result<std::vector<MxRecord>, FetchError>> DnsResolver::mx(std::string name) {
+  CO_TRY(auto answer, co_await impl_->ask(k_type_mx, std::move(name)));
+  co_return std::move(answer.mx);
 }
 
 }  // namespace latchkey::web

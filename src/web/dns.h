@@ -1,5 +1,5 @@
 #pragma once
-// TXT records through c-ares.
+// TXT and MX records through c-ares.
 
 #include <chrono>
 #include <memory>
@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/fetch.h"
+#include "base/mx_lookup.h"
 
 namespace latchkey::web {
 
@@ -18,11 +19,12 @@ struct DnsOptions {
   std::size_t max_parallel = 256;
 };
 
-class DnsResolver final : public TxtLookup {
+class DnsResolver final : public TxtLookup, public MxLookup {
  public:
   explicit DnsResolver(DnsOptions options = {});
   ~DnsResolver() override;
   Task<Result<std::vector<std::string>, FetchError>> txt(std::string name) override;
+  Task<Result<std::vector<MxRecord>, FetchError>> mx(std::string name) override;
 
  private:
   struct Impl;

@@ -16,8 +16,9 @@ using std::chrono::milliseconds;
 
 /// A name server that answers every question the same way.
 struct NameServer {
-  /// rcode, and the strings of each TXT record; no answer at all when `silent`.
-  NameServer(int rcode, std::vector<std::vector<std::string>> records, bool silent = false) {
+  /// rcode, and the strings of each TXT record, or the data of each record of another type; no answer at all
+  /// when `silent`.
+  NameServer(int rcode, std::vector<std::vector<std::string>> records, bool silent = false, char type = 16) {
     fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     sockaddr_in at{};
     at.sin_family = AF_INET;
@@ -26,7 +27,7 @@ struct NameServer {
     socklen_t n = sizeof at;
     getsockname(fd, reinterpret_cast<sockaddr*>(&at), &n);
     port = ntohs(at.sin_port);
-    thread = std::thread([this, rcode, records = std::move(records), silent] {
+    thread = std::thread([this, rcode, records = std::move(records), silent, type] {
       for (;;) {
         unsigned char in[512];
         sockaddr_in from{};
@@ -46,8 +47,8 @@ struct NameServer {
         for (int i = 8; i < 12; ++i) out[static_cast<std::size_t>(i)] = 0;
         for (const auto& strings : records) {
           std::string data;
-          for (const auto& s : strings) data += static_cast<char>(s.size()) + s;
-          out += std::string("\xc0\x0c\0\x10\0\1\0\0\0\x3c", 10);
+          for (const auto& s : strings) data += type == 16 ? static_cast<char>(s.size()) + s : s;
+          out += std::string("\xc0\x0c\0", 3) + type + std::string("\0\1\0\0\0\x3c", 6);
           out += static_cast<char>(data.size() >> 8);
           out += static_cast<char>(data.size());
           out += data;
@@ -84,6 +85,24 @@ TEST(DnsResolver, JoinsTheStringsOfARecord) {  // RFC 1035 §3.3.14
   const auto r = ask({.nameservers = {server.address()}});
   ASSERT_TRUE(r.has_value()) << r.error().detail;
   EXPECT_EQ(*r, (std::vector<std::string>{"did=did:plc:abc", "other"}));
+}
+
+TEST(DnsResolver, GivesMxRecords) {  // RFC 1035 §3.3.9, RFC 7505
+  constexpr char k_mx = 15;
+  NameServer server(0, {{std::string("\0\x0a\4mail\7example\0", 16)}, {std::string("\0\x14\2m2\xc0\x0c", 7)}},
+                    false, k_mx);
+  DnsResolver resolver({.nameservers = {server.address()}});
+  const auto r = run(resolver.mx("a.test"));
+  ASSERT_TRUE(r.has_value()) << r.error().detail;
+  ASSERT_EQ(r->size(), 2u);
+  EXPECT_EQ((*r)[0].host, "mail.example");
+  EXPECT_EQ((*r)[0].preference, 10);
+  EXPECT_EQ((*r)[1].host, "m2.a.test");
+
+  NameServer none(0, {{std::string("\0\0\0", 3)}}, false, k_mx), no_name(3, {});
+  DnsResolver no_mail({.nameservers = {none.address()}}), nowhere({.nameservers = {no_name.address()}});
+  EXPECT_EQ(run(no_mail.mx("a.test")).value().at(0).host, "");
+  EXPECT_TRUE(run(nowhere.mx("a.test")).value().empty());
 }
 
 TEST(DnsResolver, NoSuchNameAndNoSuchRecordAreEmptyLists) {

@@ -11,6 +11,7 @@ namespace latchkey::web {
 struct EmbeddedFile {
   std::string_view path;  // relative: "authorize.html", "css/app.css"
   BytesView bytes;
+  std::string_view origin = {};  // what messages call it; "" : its path
 };
 
 using EmbeddedFiles = std::span<const EmbeddedFile>;

@@ -3,19 +3,24 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <stdexcept>
 #include <unordered_map>
 #include <unordered_set>
+
+#include "web/messages.h"
 
 namespace latchkey::web {
 namespace {
 
 struct Node {
-  enum class Kind { text, variable, section, inverted, partial, parent, block };
+  // A message is only there until its language is known: rendering never meets one.
+  enum class Kind { text, variable, section, inverted, partial, parent, block, message };
   Kind kind;
-  std::string text;               // literal text, or the tag's name
+  std::string text;               // literal text, or the tag's name, or the key of a message
   std::vector<std::string> path;  // of a variable or section: the name split at dots; empty for {{.}}
   std::vector<Node> children;
+  std::ptrdiff_t line = 0;
 };
 
 using Nodes = std::vector<Node>;
@@ -23,7 +28,12 @@ using Nodes = std::vector<Node>;
 struct Template {
   bool html = true;
   Nodes nodes;
+  std::string file;  // for messages
 };
+
+[[noreturn]] void refuse_template(std::string_view file, std::ptrdiff_t line, std::string_view why) {
+  throw std::runtime_error(fmt::format("template {}:{}: {}", file, line, why));
+}
 
 std::string_view trim(std::string_view s) {
   const auto first = s.find_first_not_of(" \t\r\n");
@@ -67,8 +77,9 @@ class HtmlPlace {
 
 class Loader {
  public:
-  Loader(std::string_view file, std::string_view source, bool html, const StaticFiles* assets)
-      : file_(file), source_(source), html_(html), assets_(assets) {}
+  Loader(std::string_view file, std::string_view source, bool html, const StaticFiles* assets,
+         const Messages* messages)
+      : file_(file), source_(source), html_(html), assets_(assets), messages_(messages) {}
 
   Nodes load() {
     open_.push_back({});
@@ -120,12 +131,13 @@ class Loader {
     std::string name;
     Node::Kind kind = Node::Kind::section;
     Nodes nodes;
+    std::ptrdiff_t line = 0;
   };
 
   [[noreturn]] void refuse(std::size_t at, std::string_view why) const {
-    const auto line = 1 + std::ranges::count(source_.substr(0, at), '\n');
-    throw std::runtime_error(fmt::format("template {}:{}: {}", file_, line, why));
+    refuse_template(file_, line_of(at), why);
   }
+  std::ptrdiff_t line_of(std::size_t at) const { return 1 + std::ranges::count(source_.substr(0, at), '\n'); }
 
   void text(std::string_view t) {
     if (t.empty()) return;
@@ -163,29 +175,40 @@ class Loader {
           return;
         }
         place_.filled();
-        nodes.push_back({Kind::variable, std::string(name), path(at, name), {}});
+        if (name.starts_with(k_message))
+          nodes.push_back(message(at, name.substr(k_message.size()), {}));
+        else
+          nodes.push_back({Kind::variable, std::string(name), path(at, name), {}, line_of(at)});
         return;
       case '#':
-        open_.push_back({std::string(name), Kind::section, {}});
+        if (name.starts_with(k_message) && html_ && place_.raw()) refuse(at, "text inside script or style");
+        open_.push_back({std::string(name),
+                         name.starts_with(k_message) ? Kind::message : Kind::section,
+                         {},
+                         line_of(at)});
         return;
       case '^':
-        open_.push_back({std::string(name), Kind::inverted, {}});
+        open_.push_back({std::string(name), Kind::inverted, {}, line_of(at)});
         return;
       case '<':
-        open_.push_back({std::string(name), Kind::parent, {}});
+        open_.push_back({std::string(name), Kind::parent, {}, line_of(at)});
         return;
       case '$':
-        open_.push_back({std::string(name), Kind::block, {}});
+        open_.push_back({std::string(name), Kind::block, {}, line_of(at)});
         return;
       case '>':
         if (!is_name(name)) refuse(at, fmt::format("not a name: {}", name));
-        nodes.push_back({Kind::partial, std::string(name), {}, {}});
+        nodes.push_back({Kind::partial, std::string(name), {}, {}, line_of(at)});
         return;
       case '/': {
         if (open_.size() == 1 || open_.back().name != name) refuse(at, fmt::format("{} is not open", name));
         auto done = std::move(open_.back());
         open_.pop_back();
-        Node node{done.kind, done.name, {}, std::move(done.nodes)};
+        if (done.kind == Kind::message) {
+          open_.back().nodes.push_back(message(at, name.substr(k_message.size()), std::move(done.nodes)));
+          return;
+        }
+        Node node{done.kind, done.name, {}, std::move(done.nodes), done.line};
         if (done.kind == Kind::section || done.kind == Kind::inverted)
           node.path = path(at, name);
         else if (!is_name(name))
@@ -198,10 +221,25 @@ class Loader {
     }
   }
 
+  // `inside` holds the blocks that stand for placeholders.
+  Node message(std::size_t at, std::string_view key, Nodes inside) const {
+    const auto* source = messages_ ? messages_->source().find(key) : nullptr;
+    if (!source) refuse(at, fmt::format("no such message: {}", key));
+    std::erase_if(inside, [](const Node& n) { return n.kind == Node::Kind::text && trim(n.text).empty(); });
+    for (const auto& n : inside) {
+      if (n.kind != Node::Kind::block) refuse(at, "only {{$placeholder}} blocks belong into a message");
+      if (!source->has(n.text)) refuse(at, fmt::format("message {} has no {{{}}}", key, n.text));
+    }
+    return {Node::Kind::message, std::string(key), {}, std::move(inside)};
+  }
+
+  static constexpr std::string_view k_message = "t:";
+
   std::string file_;
   std::string_view source_;
   bool html_;
   const StaticFiles* assets_;
+  const Messages* messages_;
   HtmlPlace place_;
   std::vector<Open> open_;
 };
@@ -237,6 +275,48 @@ void append_escaped(std::string& out, std::string_view s) {
     }
 }
 
+void append_text(Nodes& nodes, std::string text) {
+  if (!nodes.empty() && nodes.back().kind == Node::Kind::text)
+    nodes.back().text += text;
+  else
+    nodes.push_back({Node::Kind::text, std::move(text), {}, {}});
+}
+
+/// The same nodes, with the words of a language in the place of messages.
+Nodes translated(const Nodes& nodes, const Catalogue& words, bool html) {
+  Nodes out;
+  for (const auto& n : nodes) {
+    if (n.kind == Node::Kind::text) {
+      append_text(out, n.text);
+    } else if (n.kind == Node::Kind::message) {
+      for (const auto& piece : words.find(n.text)->pieces) {
+        if (piece.kind == Message::Piece::Kind::text) {
+          append_text(out, html ? html_escape(piece.text) : piece.text);
+          continue;
+        }
+        const auto block = std::ranges::find(n.children, piece.text, &Node::text);
+        if (block == n.children.end()) {
+          out.push_back({Node::Kind::variable, piece.text, {piece.text}, {}, n.line});
+          continue;
+        }
+        for (auto& inside : translated(block->children, words, html))
+          if (inside.kind == Node::Kind::text)
+            append_text(out, std::move(inside.text));
+          else
+            out.push_back(std::move(inside));
+      }
+    } else {
+      out.push_back({n.kind, n.text, n.path, translated(n.children, words, html), n.line});
+    }
+  }
+  return out;
+}
+
+bool is_html(const EmbeddedFile& f) { return f.path.ends_with(".html"); }
+std::string name_of(const EmbeddedFile& f) {
+  return std::string(is_html(f) ? f.path.substr(0, f.path.size() - 5) : f.path);
+}
+
 }  // namespace
 
 std::string html_escape(std::string_view text) {
@@ -246,7 +326,10 @@ std::string html_escape(std::string_view text) {
   return out;
 }
 
-struct Templates::Impl {
+namespace {
+
+struct Language {
+  std::string lang;  // "" when there are no messages
   std::unordered_map<std::string, Template> templates;
   View defaults = json::Object{};
 
@@ -259,28 +342,53 @@ struct Templates::Impl {
   void check(const std::string& name, std::vector<std::string>& way,
              std::unordered_set<std::string>& done) const {
     if (done.contains(name)) return;
-    if (std::ranges::find(way, name) != way.end())
-      throw std::runtime_error(fmt::format("template {} contains itself", name));
     way.push_back(name);
-    check(templates.at(name).nodes, way, done);
+    check(templates.at(name), templates.at(name).nodes, way, done);
     way.pop_back();
     done.insert(name);
   }
-  void check(const Nodes& nodes, std::vector<std::string>& way, std::unordered_set<std::string>& done) const {
+  void check(const Template& in, const Nodes& nodes, std::vector<std::string>& way,
+             std::unordered_set<std::string>& done) const {
     for (const auto& n : nodes) {
       if (n.kind == Node::Kind::partial || n.kind == Node::Kind::parent) {
-        if (!templates.contains(n.text))
-          throw std::runtime_error(fmt::format("template {}: no partial {}", way.back(), n.text));
-        if (templates.at(n.text).html != templates.at(way.back()).html)
-          throw std::runtime_error(fmt::format("template {}: {} is of the other kind", way.back(), n.text));
+        const auto* other = find(n.text);
+        if (!other) refuse_template(in.file, n.line, fmt::format("no partial {}", n.text));
+        if (other->html != in.html)
+          refuse_template(in.file, n.line, fmt::format("{} is of the other kind", n.text));
+        if (std::ranges::find(way, n.text) != way.end())
+          refuse_template(in.file, n.line, fmt::format("{} contains itself", n.text));
         check(n.text, way, done);
       }
-      check(n.children, way, done);
+      check(in, n.children, way, done);
     }
   }
 
+  /// The same in a language.
+  Language in(const Catalogue& words) const {
+    Language out{.lang = words.lang(), .templates = {}, .defaults = defaults};
+    out.defaults.object()->set("lang", words.lang()).set("dir", words.dir());
+    for (const auto& [name, t] : templates)
+      out.templates[name] = {t.html, translated(t.nodes, words, t.html), t.file};
+    return out;
+  }
+
+  // The first part of every value's name that these nodes use; with those of their partials when `deep`.
+  void values(const Nodes& nodes, bool deep, const std::function<void(const Node&)>& found) const {
+    for (const auto& n : nodes) {
+      if (!n.path.empty()) found(n);
+      if (deep && (n.kind == Node::Kind::partial || n.kind == Node::Kind::parent))
+        values(find(n.text)->nodes, deep, found);
+      values(n.children, deep, found);
+    }
+  }
+  bool uses(const Template& t, std::string_view value) const {
+    bool used = false;
+    values(t.nodes, true, [&](const Node& n) { used = used || n.path[0] == value; });
+    return used;
+  }
+
   struct Rendering {
-    const Impl& impl;
+    const Language& in;
     bool html;
     std::string out;
     std::vector<const View*> context;
@@ -326,14 +434,14 @@ struct Templates::Impl {
           if (const auto* v = lookup(n.path); !v || !truthy(*v)) render(n.children);
           return;
         case Kind::partial:
-          render(impl.find(n.text)->nodes);
+          render(in.find(n.text)->nodes);
           return;
         case Kind::parent: {
           std::unordered_map<std::string_view, const Node*> blocks;
           for (const auto& c : n.children)
             if (c.kind == Kind::block) blocks[c.text] = &c;
           overrides.push_back(std::move(blocks));
-          render(impl.find(n.text)->nodes);
+          render(in.find(n.text)->nodes);
           overrides.pop_back();
           return;
         }
@@ -343,6 +451,8 @@ struct Templates::Impl {
           render(n.children);
           return;
         }
+        case Kind::message:
+          return;
       }
     }
 
@@ -354,125 +464,85 @@ struct Templates::Impl {
   };
 };
 
-Templates::Templates(EmbeddedFiles files, const StaticFiles* assets) : impl_(std::make_unique<Impl>()) {
-  if (assets) impl_->defaults.object()->set("static", assets->base());
+}  // namespace
+
+struct Templates::Impl {
+  std::vector<Language> languages;  // of the messages: the source first
+};
+
+Templates::Templates(EmbeddedFiles files, const StaticFiles* assets, const Messages* messages,
+                     EmbeddedFiles overrides)
+    : impl_(std::make_unique<Impl>()) {
+  Language plain;
+  if (assets) plain.defaults.object()->set("static", assets->base());
+  const auto load = [&](const EmbeddedFile& f) {
+    const std::string file(f.origin.empty() ? f.path : f.origin);
+    return Template{is_html(f), Loader(file, as_text(f.bytes), is_html(f), assets, messages).load(), file};
+  };
+  const auto check_all = [&] {
+    std::vector<std::string> way;
+    std::unordered_set<std::string> done;
+    for (const auto& [name, _] : plain.templates) plain.check(name, way, done);
+  };
   for (const auto& f : files) {
-    const bool html = f.path.ends_with(".html");
-    if (!html && !f.path.ends_with(".txt"))
+    if (!is_html(f) && !f.path.ends_with(".txt"))
       throw std::runtime_error(fmt::format("template {}: neither .html nor .txt", f.path));
-    const auto name = html ? f.path.substr(0, f.path.size() - 5) : f.path;
-    impl_->templates[std::string(name)] = {html, Loader(f.path, as_text(f.bytes), html, assets).load()};
+    plain.templates[name_of(f)] = load(f);
   }
-  std::vector<std::string> way;
-  std::unordered_set<std::string> done;
-  for (const auto& [name, _] : impl_->templates) impl_->check(name, way, done);
+  check_all();
+  if (!overrides.empty()) {
+    // Values stand in the words, too.
+    const auto worded = [&](const Language& it) { return messages ? it.in(messages->source()) : it; };
+    const Language before = worded(plain);
+    std::unordered_set<std::string> known;  // values our code may give
+    for (const auto& [name, t] : before.templates)
+      before.values(t.nodes, false, [&](const Node& n) { known.insert(n.path[0]); });
+    // Without the code a mail is no use, without the token a form is refused.
+    constexpr std::string_view k_needed[] = {"code", "csrf"};
+    std::vector<std::pair<std::string, std::string_view>> needed;
+    std::vector<std::string> replaced;
+    for (const auto& f : overrides) {
+      const auto at = plain.templates.find(name_of(f));
+      if (at == plain.templates.end()) refuse_template(f.origin, 1, "there is no template of this name");
+      for (const auto value : k_needed)
+        if (before.uses(before.templates.at(at->first), value)) needed.emplace_back(at->first, value);
+      at->second = load(f);
+      replaced.push_back(at->first);
+    }
+    check_all();
+    const Language after = worded(plain);
+    for (const auto& name : replaced) {
+      const Template& ours = after.templates.at(name);
+      after.values(ours.nodes, false, [&](const Node& n) {
+        if (!known.contains(n.path[0]))
+          refuse_template(ours.file, n.line, fmt::format("no template is given a value {}", n.path[0]));
+      });
+    }
+    for (const auto& [name, value] : needed)
+      if (!after.uses(after.templates.at(name), value))
+        refuse_template(after.templates.at(name).file, 1, fmt::format("{{{{{}}}}} is missing", value));
+  }
+  if (!messages) {
+    impl_->languages.push_back(std::move(plain));
+    return;
+  }
+  for (const auto& words : messages->all()) impl_->languages.push_back(plain.in(words));
 }
 Templates::Templates(Templates&&) noexcept = default;
 Templates::~Templates() = default;
 
-bool Templates::has(std::string_view name) const { return impl_->find(name) != nullptr; }
+bool Templates::has(std::string_view name) const { return impl_->languages.front().find(name) != nullptr; }
 
-std::string Templates::render(std::string_view name, const View& view) const {
-  const auto* t = impl_->find(name);
+std::string Templates::render(std::string_view name, const View& view, std::string_view lang) const {
+  const auto language =
+      lang.empty() ? impl_->languages.begin() : std::ranges::find(impl_->languages, lang, &Language::lang);
+  if (language == impl_->languages.end()) throw std::logic_error(fmt::format("no language {}", lang));
+  const auto* t = language->find(name);
   if (!t) throw std::logic_error(fmt::format("no template {}", name));
-  Impl::Rendering r{*impl_, t->html, {}, {&impl_->defaults, &view}, {}};
+  Language::Rendering r{*language, t->html, {}, {&language->defaults, &view}, {}};
   r.out.reserve(4096);
   r.render(t->nodes);
   return std::move(r.out);
-}
-
-// --- Static files ---
-
-namespace {
-
-// FNV-1a: names a version, protects nothing.
-std::uint64_t fnv(std::uint64_t h, BytesView bytes) {
-  for (const auto b : bytes) h = (h ^ b) * 0x100000001b3;
-  return h;
-}
-constexpr std::uint64_t k_fnv = 0xcbf29ce484222325;
-
-std::string_view content_type(std::string_view name) {
-  const auto ends = [&](std::string_view e) { return name.ends_with(e); };
-  if (ends(".css")) return "text/css; charset=utf-8";
-  if (ends(".js")) return "text/javascript; charset=utf-8";
-  if (ends(".svg")) return "image/svg+xml";
-  if (ends(".png")) return "image/png";
-  if (ends(".ico")) return "image/x-icon";
-  if (ends(".woff2")) return "font/woff2";
-  if (ends(".txt")) return "text/plain; charset=utf-8";
-  if (ends(".json") || ends(".webmanifest")) return "application/json";
-  return "application/octet-stream";
-}
-
-bool has_etag(std::string_view list, std::string_view etag) {  // weak comparison, RFC 9110 §13.1.2
-  return trim(list) == "*" || list.find(etag) != std::string_view::npos;
-}
-
-}  // namespace
-
-struct StaticFiles::Impl {
-  struct File {
-    std::shared_ptr<const Bytes> bytes;
-    std::string etag;
-  };
-  std::string prefix, hash, base;
-  std::unordered_map<std::string, File> files;
-};
-
-StaticFiles::StaticFiles(EmbeddedFiles files, std::string prefix) : impl_(std::make_unique<Impl>()) {
-  auto all = k_fnv;
-  for (const auto& f : files) {
-    all = fnv(fnv(all, as_bytes(f.path)), f.bytes);
-    impl_->files[std::string(f.path)] = {std::make_shared<const Bytes>(f.bytes.begin(), f.bytes.end()),
-                                         fmt::format("\"{:016x}\"", fnv(k_fnv, f.bytes))};
-  }
-  impl_->prefix = std::move(prefix);
-  impl_->hash = fmt::format("{:016x}", all);
-  impl_->base = impl_->prefix + "/" + impl_->hash;
-}
-StaticFiles::StaticFiles(StaticFiles&&) noexcept = default;
-StaticFiles::~StaticFiles() = default;
-
-const std::string& StaticFiles::base() const { return impl_->base; }
-
-bool StaticFiles::has(std::string_view name) const { return impl_->files.contains(std::string(name)); }
-
-std::string StaticFiles::url(std::string_view name) const {
-  if (!has(name)) throw std::logic_error(fmt::format("no static file {}", name));
-  return fmt::format("{}/{}", impl_->base, name);
-}
-
-Response StaticFiles::serve(const Request& request) const {
-  std::string_view name = request.path;
-  const auto missing = [] { return Response::text("Not found\n", 404); };
-  if (!name.starts_with(impl_->prefix + "/")) return missing();
-  name.remove_prefix(impl_->prefix.size() + 1);
-  const auto slash = name.find('/');
-  bool current = false;
-  if (slash == 16 && name.substr(0, 16).find_first_not_of("0123456789abcdef") == std::string_view::npos) {
-    current = name.substr(0, 16) == impl_->hash;
-    name.remove_prefix(17);
-  }
-  // Names come from the table of what was compiled in: there is no path to walk out of.
-  const auto it = impl_->files.find(std::string(name));
-  if (it == impl_->files.end()) return missing();
-  Response r;
-  r.headers.reserve(4);
-  r.headers.add("cache-control", current ? "public, max-age=31536000, immutable" : "public, max-age=300");
-  r.headers.add("etag", it->second.etag);
-  r.headers.add("x-content-type-options", "nosniff");
-  if (has_etag(request.headers.get("if-none-match"), it->second.etag)) {
-    r.status = 304;
-    return r;
-  }
-  r.headers.add("content-type", std::string(content_type(name)));
-  r.shared_body = it->second.bytes;
-  return r;
-}
-
-Handler StaticFiles::handler() const {
-  return [this](Request request) { return ready(serve(request)); };
 }
 
 }  // namespace latchkey::web

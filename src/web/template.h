@@ -8,13 +8,19 @@
 //   {{<layout}}{{$body}}…{{/body}}{{/layout}}   inheritance: layout.html has {{$body}}default{{/body}}
 //   {{asset:app.css}}             address of ui/static/app.css, /static/<hash>/app.css
 //   {{static}}                    the part before the name, /static/<hash>, unless the view has its own
+//   {{t:key}}                     words of a catalogue (web/messages.h), in each language; a {name} in them
+//   is
+//                                 {{name}}, or what the block of that name holds:
+//   {{#t:key}}{{$name}}<strong>{{name}}</strong>{{/name}}{{/t:key}}
+//   {{lang}} {{dir}}              of the catalogue, unless the view has its own
 //   {{! comment}}
 //
-// Refused when loading: unescaped output ({{{x}}}, {{&x}}), delimiter changes, unknown partials, unknown
-// assets, partials that contain themselves, sections left open, text inside <script> or <style> (escaping
-// does not protect there), attribute values without quotes. Whitespace follows the mustache rules for
-// standalone tags. The same engine renders plain-text mails: a template whose name ends in ".txt" is not
-// HTML-escaped.
+// Refused when loading: unknown messages, unescaped output ({{{x}}}, {{&x}}), delimiter changes, unknown
+// partials, unknown assets, partials that contain themselves, sections left open, text inside <script> or
+// <style> (escaping does not protect there), attribute values without quotes. An operator's template, which
+// stands in the place of one of ours, must also use no value that ours are not given, and keep the values
+// without which its form or mail does not work. Whitespace follows the mustache rules for standalone tags.
+// The same engine renders plain-text mails: a template whose name ends in ".txt" is not HTML-escaped.
 
 #include <memory>
 #include <string>
@@ -22,26 +28,30 @@
 
 #include "base/json.h"
 #include "web/embedded.h"
-#include "web/http.h"
+#include "web/static_files.h"
 
 namespace latchkey::web {
 
 /// What a template is filled with: strings, booleans, integers, arrays, objects.
 using View = json::Value;
 
+class Messages;
 class StaticFiles;
 
 class Templates {
  public:
   /// Files are "name.html" (used by "name") or "name.txt" (used as "name.txt"). Throws std::runtime_error
-  /// naming file and line when one is not acceptable. `assets` may be null when no template uses {{asset:…}}.
-  Templates(EmbeddedFiles files, const StaticFiles* assets);
+  /// naming file and line when one is not acceptable. `assets` may be null when no template uses {{asset:…}},
+  /// `messages` when none uses {{t:…}}. `overrides` take the place of files of the same path.
+  Templates(EmbeddedFiles files, const StaticFiles* assets, const Messages* messages = nullptr,
+            EmbeddedFiles overrides = {});
   Templates(Templates&&) noexcept;
   ~Templates();
 
   bool has(std::string_view name) const;
-  /// Throws std::logic_error for a name that does not exist. Thread-safe.
-  std::string render(std::string_view name, const View& view) const;
+  /// `lang` is that of a catalogue; "" is the source language. Throws std::logic_error for a name or a
+  /// language that does not exist. Thread-safe.
+  std::string render(std::string_view name, const View& view, std::string_view lang = {}) const;
 
  private:
   struct Impl;
@@ -49,28 +59,5 @@ class Templates {
 };
 
 std::string html_escape(std::string_view text);
-
-/// ui/static under /static/<hash of all files>/: caches may keep what they get for ever, and relative
-/// addresses inside style sheets keep working.
-class StaticFiles {
- public:
-  explicit StaticFiles(EmbeddedFiles files, std::string prefix = "/static");
-  StaticFiles(StaticFiles&&) noexcept;
-  ~StaticFiles();
-
-  const std::string& base() const;  // "/static/0123456789abcdef"
-  /// base() + "/app.css". Throws std::logic_error when there is no such file.
-  std::string url(std::string_view name) const;
-  bool has(std::string_view name) const;
-  /// Answers below the prefix: the hashed address with an immutable cache, the plain one
-  /// ("/static/favicon.svg") and older hashes with a short cache. Understands If-None-Match.
-  Response serve(const Request& request) const;
-  /// router.get("/static/{file*}", files.handler()); the object must outlive the router.
-  Handler handler() const;
-
- private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
-};
 
 }  // namespace latchkey::web

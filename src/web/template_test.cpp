@@ -2,6 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "web/template_directory.h"
 
 namespace latchkey::web {
 namespace {
@@ -62,6 +68,73 @@ TEST(Template, ErrorsNameFileAndLine) {
   } catch (const std::runtime_error& e) {
     EXPECT_THAT(e.what(), HasSubstr("page.html:2"));
   }
+}
+
+std::string complaint(std::initializer_list<Source> sources, std::string_view override_name,
+                      std::string_view text) {
+  std::vector<EmbeddedFile> files;
+  for (const auto& s : sources) files.push_back({s.path, as_bytes(s.text)});
+  const std::string origin = "/etc/templates/" + std::string(override_name);
+  const EmbeddedFile ours{override_name, as_bytes(text), origin};
+  try {
+    Templates(files, nullptr, nullptr, {&ours, 1});
+    return "";
+  } catch (const std::runtime_error& e) {
+    return e.what();
+  }
+}
+
+TEST(TemplateOverride, TakesThePlaceOfOneOfOurs) {
+  const EmbeddedFile files[] = {{"a.html", as_bytes("{{> b}} {{x}}")}, {"b.html", as_bytes("ours")}};
+  const EmbeddedFile theirs{"b.html", as_bytes("theirs {{x}}"), "/etc/b.html"};
+  EXPECT_EQ(Templates(files, nullptr, nullptr, {&theirs, 1}).render("a", json::Object{{"x", "<"}}),
+            "theirs &lt; &lt;");
+}
+
+TEST(TemplateOverride, MistakesAreNamedByFileAndLine) {
+  const auto a = Source{"a.html", "{{#list}}{{x}}{{/list}}"};
+  EXPECT_EQ(complaint({a}, "a.html", "one\n{{{x}}}"), "template /etc/templates/a.html:2: unescaped output");
+  EXPECT_EQ(complaint({a}, "a.html", "one\n\n{{y}}"),
+            "template /etc/templates/a.html:3: no template is given a value y");
+  EXPECT_EQ(complaint({a}, "a.html", "\n{{#y}}\n{{/y}}"),
+            "template /etc/templates/a.html:2: no template is given a value y");
+  EXPECT_EQ(complaint({a}, "a.html", "\n {{> b}}"), "template /etc/templates/a.html:2: no partial b");
+  EXPECT_EQ(complaint({a}, "a.html", "\n{{> a}}"), "template /etc/templates/a.html:2: a contains itself");
+  EXPECT_EQ(complaint({a}, "b.html", "x"),
+            "template /etc/templates/b.html:1: there is no template of this name");
+  EXPECT_EQ(complaint({a}, "a.html", "{{x}}"), "");
+}
+
+TEST(TemplateOverride, KeepsWhatItCannotDoWithout) {
+  const auto mail = Source{"mail.txt", "{{code}} for {{name}}"};
+  EXPECT_EQ(complaint({mail}, "mail.txt", "for {{name}}"),
+            "template /etc/templates/mail.txt:1: {{code}} is missing");
+  EXPECT_EQ(complaint({mail}, "mail.txt", "{{code}}"), "");
+  const auto form = Source{"form.html", "{{> token}}"}, token = Source{"token.html", "{{csrf}}"};
+  EXPECT_EQ(complaint({form, token}, "form.html", "{{> token}} more"), "") << "a partial may hold it";
+  EXPECT_EQ(complaint({form, token}, "form.html", "none"),
+            "template /etc/templates/form.html:1: {{csrf}} is missing");
+}
+
+TEST(TemplateOverride, AFolderGivesItsTemplatesAndNothingElse) {
+  char folder[] = "/tmp/latchkey-templates-XXXXXX";
+  const std::filesystem::path dir = ::mkdtemp(folder);
+  std::ofstream(dir / "a.html") << "theirs";
+  std::ofstream(dir / ".b.html.swp.html") << "{{{";
+  std::ofstream(dir / "README") << "{{{";
+  const TemplateDirectory given(dir.string());
+  ASSERT_EQ(given.files().size(), 1u);
+  EXPECT_EQ(given.files()[0].path, "a.html");
+  EXPECT_EQ(as_text(given.files()[0].bytes), "theirs");
+  EXPECT_EQ(given.files()[0].origin, (dir / "a.html").string());
+
+  std::ofstream(dir / "a.html") << std::string(256 << 10, 'x');
+  EXPECT_NO_THROW(TemplateDirectory(dir.string()));
+  std::ofstream(dir / "a.html") << std::string((256 << 10) + 1, 'x');
+  EXPECT_THROW(TemplateDirectory(dir.string()), std::runtime_error);
+  std::filesystem::remove_all(dir);
+  EXPECT_THROW(TemplateDirectory(dir.string()), std::runtime_error);
+  EXPECT_TRUE(TemplateDirectory("").files().empty());
 }
 
 TEST(Template, AttributesOfScriptAndWhatFollowsItAreOrdinary) {
