@@ -45,19 +45,22 @@ bool is_host_name(std::string_view s) {
 Result<EmailAddress, AddressError> EmailAddress::parse(std::string_view text) {
   constexpr std::string_view k_space = " \t\r\n\f\v";
   const auto first = text.find_first_not_of(k_space);
-  if (first == std::string_view::npos) return fail(AddressError{"Please enter an e-mail address."});
+  if (first == std::string_view::npos)
+    return fail(AddressError{AddressProblem::missing, "Please enter an e-mail address."});
   text = text.substr(first, text.find_last_not_of(k_space) - first + 1);
-  if (text.size() > 254) return fail(AddressError{"This e-mail address is too long."});
+  if (text.size() > 254)
+    return fail(AddressError{AddressProblem::too_long, "This e-mail address is too long."});
 
   std::string lower(text);
   for (char& c : lower)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
   const auto at = lower.find('@');
-  if (at == std::string::npos) return fail(AddressError{"This is not a complete e-mail address."});
+  if (at == std::string::npos)
+    return fail(AddressError{AddressProblem::incomplete, "This is not a complete e-mail address."});
   const std::string_view local(lower.data(), at);
   const auto domain = std::string_view(lower).substr(at + 1);
   if (local.size() > 64 || !is_dot_atom(local) || !is_host_name(domain))
-    return fail(AddressError{"This is not a valid e-mail address."});
+    return fail(AddressError{AddressProblem::invalid, "This is not a valid e-mail address."});
   return EmailAddress(std::move(lower));
 }
 

@@ -9,7 +9,10 @@
 
 namespace latchkey::mail {
 
+enum class AddressProblem { missing, too_long, incomplete, invalid };
+
 struct AddressError {
+  AddressProblem problem;
   std::string message;  // English, for the person who typed it; never quotes the input
 };
 

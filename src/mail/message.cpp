@@ -134,7 +134,7 @@ std::string header_safe(std::string_view text, std::size_t max_bytes) {
 std::string render(const Message& message, const From& from, Time now, Rng& rng) {
   const EmailAddress& sender = message.from ? *message.from : from.address;
   const std::string name = header_safe(message.from_name.empty() ? from.name : message.from_name, 120);
-  std::string date = http_date(now);
+  std::string date = http_date(message.date.value_or(now));
   date.replace(date.size() - 3, 3, "+0000");  // RFC 5322 §3.3: GMT is its obsolete form
 
   std::string out = fmt::format(
@@ -146,7 +146,7 @@ std::string render(const Message& message, const From& from, Time now, Rng& rng)
       "Auto-Submitted: auto-generated\r\n"
       "MIME-Version: 1.0\r\n",
       date, mailbox(name, sender), message.to.str(), unstructured(header_safe(message.subject)),
-      rng.token(16), sender.domain());
+      message.id.empty() ? rng.token(16) : message.id, sender.domain());
   if (message.html.empty()) return out + part("text/plain", message.text);
 
   // "=_" cannot occur in quoted-printable text (RFC 2045 §6.7), so no body can end its part early.

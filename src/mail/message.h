@@ -18,6 +18,10 @@ struct Message {
   std::string html;     // "" sends the text alone
   std::optional<EmailAddress> from = std::nullopt;  // absent: the sender's own
   std::string from_name = {};                       // "" : the sender's own
+  std::optional<Time> deadline = std::nullopt;      // worth nothing after it, so it is not sent any more
+  // What a second attempt to hand over the same mail repeats, so that its receiver knows it again.
+  std::string id = {};                      // left of '@' in Message-ID, safe characters; "" : a fresh one
+  std::optional<Time> date = std::nullopt;  // absent: when it is rendered
 };
 
 /// Who a mail comes from when it does not say.
@@ -32,7 +36,7 @@ struct From {
 std::string header_safe(std::string_view text, std::size_t max_bytes = 250);
 
 /// The whole mail with CRLF line ends, lines of at most 76 characters, pure ASCII. Always carries Date,
-/// Message-ID and `Auto-Submitted: auto-generated` (RFC 3834 §5).
+/// Message-ID (below the domain of From) and `Auto-Submitted: auto-generated` (RFC 3834 §5).
 std::string render(const Message& message, const From& from, Time now, Rng& rng);
 
 }  // namespace latchkey::mail

@@ -17,9 +17,24 @@ struct MailError {
     recipient,  // the server does not take this To address
     other,      // anything else the server said
   };
+  /// Closer to the cause, for `mail test`.
+  enum class Cause {
+    unknown,
+    name_not_found,  // the server's name is not in DNS
+    port_closed,     // nobody listens there
+    no_answer,       // no connection, or silence, within the time
+    hung_up,         // the connection ended in the middle
+    no_tls,          // STARTTLS is not offered, or what answers does not speak TLS
+    unknown_issuer,  // a certificate of nobody we trust
+    wrong_name,      // a certificate for another name
+    outdated,        // a certificate that is not valid now
+    full,            // too many mails are waiting here
+    said_no,         // the server's reply
+  };
   Kind kind;
   int reply = 0;       // the server's last three-digit reply; 0 when there was none
   std::string detail;  // for logs and for `mail test`: the server's words with the recipient masked
+  Cause cause = Cause::unknown;
 
   /// Worth another try later (RFC 5321 §4.2.1: 4yz is transient).
   bool temporary() const { return reply >= 400 ? reply < 500 : kind == Kind::refused; }

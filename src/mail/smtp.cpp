@@ -2,8 +2,12 @@
 
 #include <curl/curl.h>
 #include <fmt/format.h>
+#include <openssl/x509_vfy.h>
 #include <pthread.h>
 #include <signal.h>
+
+#include <cerrno>
+#include <set>
 
 #include "base/url.h"
 
@@ -52,6 +56,7 @@ struct Conversation {
   int reply = 0;           // to it
   std::string reply_text;  // the last line of it
   bool quitting = false;
+  std::set<std::string> taken;  // verbs that were answered with 2yz
 };
 
 std::size_t give(char* buffer, std::size_t size, std::size_t count, void* user) {
@@ -86,6 +91,7 @@ int overhear(CURL*, curl_infotype type, char* data, std::size_t size, void* user
     if (line.size() < 3) return 0;
     c.reply = code;
     c.reply_text = header_safe(line, 300);
+    if (code >= 200 && code < 300) c.taken.insert(c.verb);
   }
   return 0;
 }
@@ -135,6 +141,45 @@ MailError::Kind kind_of(CURLcode rc, const Conversation& c) {
   return Kind::other;
 }
 
+MailError::Cause cause_of(CURL* curl, CURLcode rc, const Conversation& c) {
+  using Cause = MailError::Cause;
+  if (rc == CURLE_PEER_FAILED_VERIFICATION || rc == CURLE_SSL_ISSUER_ERROR) {
+    long verified = X509_V_OK;
+    curl_easy_getinfo(curl, CURLINFO_SSL_VERIFYRESULT, &verified);
+    switch (verified) {
+      case X509_V_OK:
+      case X509_V_ERR_UNSPECIFIED:  // libcurl's start value: the handshake went well, so it is the name
+        return Cause::wrong_name;
+      case X509_V_ERR_CERT_HAS_EXPIRED:
+      case X509_V_ERR_CERT_NOT_YET_VALID:
+        return Cause::outdated;
+      default:
+        return Cause::unknown_issuer;
+    }
+  }
+  if (rc == CURLE_USE_SSL_FAILED || rc == CURLE_SSL_CONNECT_ERROR) return Cause::no_tls;
+  if (c.reply >= 400 || rc == CURLE_LOGIN_DENIED) return Cause::said_no;
+  switch (rc) {
+    case CURLE_COULDNT_RESOLVE_HOST:
+      return Cause::name_not_found;
+    case CURLE_COULDNT_CONNECT: {
+      long error = 0;
+      curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &error);
+      return error == ETIMEDOUT ? Cause::no_answer : Cause::port_closed;
+    }
+    case CURLE_OPERATION_TIMEDOUT:
+      return Cause::no_answer;
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_WEIRD_SERVER_REPLY:
+      return Cause::hung_up;
+    default:
+      return Cause::unknown;
+  }
+}
+
 // Servers like to repeat the address. Logs never carry it whole.
 std::string without_address(std::string text, const EmailAddress& address) {
   const auto same = [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; };
@@ -149,14 +194,14 @@ std::string without_address(std::string text, const EmailAddress& address) {
   }
 }
 
-Result<void, MailError> deliver(const SmtpOptions& o, const std::string& from, const EmailAddress& to,
-                                std::string_view mail) {
+SmtpAttempt deliver(const SmtpOptions& o, const std::string& from, const EmailAddress& to,
+                    std::string_view mail) {
   const NoSigpipe quiet;  // first, so that it also covers the closing of the connection
   const std::unique_ptr<CURL, FreeCurl> curl(curl_easy_init());
   const std::unique_ptr<curl_slist, FreeCurl> recipients(
       curl_slist_append(nullptr, fmt::format("<{}>", to.str()).c_str()));
   if (!curl || !recipients) throw std::bad_alloc();
-  Conversation conversation{.unsent = mail, .verb = {}, .reply_text = {}};
+  Conversation conversation{.unsent = mail, .verb = {}, .reply_text = {}, .taken = {}};
   char words[CURL_ERROR_SIZE] = "";
 
   const auto set = [&](CURLoption option, auto value) {
@@ -200,12 +245,26 @@ Result<void, MailError> deliver(const SmtpOptions& o, const std::string& from, c
   set(CURLOPT_DEBUGDATA, static_cast<void*>(&conversation));
 
   const CURLcode rc = curl_easy_perform(curl.get());
-  if (rc == CURLE_OK) return {};
+  SmtpAttempt attempt;
+  const char* peer = nullptr;
+  curl_off_t connected = 0;
+  curl_easy_getinfo(curl.get(), CURLINFO_PRIMARY_IP, &peer);
+  curl_easy_getinfo(curl.get(), CURLINFO_CONNECT_TIME_T, &connected);
+  if (peer && (connected > 0 || is_tls_error(rc))) attempt.peer = peer;
+  // The greeting comes after the handshake, or the handshake after the answer to STARTTLS.
+  attempt.tls = !is_tls_error(rc) && conversation.taken.contains(tls ? "" : "STARTTLS");
+  attempt.logged_in = conversation.taken.contains("AUTH");
+  attempt.sender_taken = conversation.taken.contains("MAIL");
+  attempt.recipient_taken = conversation.taken.contains("RCPT");
+  attempt.reply = without_address(conversation.reply_text, to);
+  if (rc == CURLE_OK) return attempt;
   std::string detail = conversation.reply >= 400 ? conversation.reply_text
                        : words[0] != '\0'        ? std::string(words)
                                                  : std::string(curl_easy_strerror(rc));
-  return fail(
-      MailError{kind_of(rc, conversation), conversation.reply, without_address(std::move(detail), to)});
+  attempt.outcome =
+      fail(MailError{kind_of(rc, conversation), conversation.reply, without_address(std::move(detail), to),
+                     cause_of(curl.get(), rc, conversation)});
+  return attempt;
 }
 
 bool has_control(std::string_view s) {
@@ -262,13 +321,22 @@ SmtpSender::SmtpSender(SmtpOptions options, ThreadPool& pool, const Clock& clock
 }
 
 Task<Result<void, MailError>> SmtpSender::send(Message message) {
+  SmtpAttempt done = co_await attempt(std::move(message));
+  co_return std::move(done.outcome);
+}
+
+Task<SmtpAttempt> SmtpSender::attempt(Message message) {
   std::string mail = render(message, options_.from, clock_.now(), rng_);
+  if (options_.dkim) mail.insert(0, dkim_signature(*options_.dkim, mail, clock_.now()));
   std::string from = (message.from ? *message.from : options_.from.address).str();
   try {
     co_return co_await run_on(&pool_, [this, from = std::move(from), to = message.to,
                                        mail = std::move(mail)] { return deliver(options_, from, to, mail); });
   } catch (const Overloaded&) {
-    co_return fail(MailError{MailError::Kind::other, 0, "too many mails are waiting"});
+    SmtpAttempt none;
+    none.outcome =
+        fail(MailError{MailError::Kind::other, 0, "too many mails are waiting", MailError::Cause::full});
+    co_return none;
   }
 }
 

@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "base/secret.h"
 #include "base/time.h"
+#include "mail/dkim.h"
 #include "mail/sender.h"
 
 namespace latchkey::mail {
@@ -37,9 +38,20 @@ Result<SmtpServer, std::string> parse_smtp_url(std::string_view url);
 struct SmtpOptions {
   SmtpServer server;
   From from;
-  std::string helo = "localhost";  // the name we greet with
+  std::optional<Dkim> dkim = std::nullopt;  // none: mails leave unsigned
+  std::string helo = "localhost";           // the name we greet with
   std::chrono::milliseconds connect_timeout{10'000};
   std::chrono::milliseconds timeout{30'000};  // for the whole conversation
+};
+
+/// How far a conversation came.
+struct SmtpAttempt {
+  std::string peer;  // the address we were connected to, "" : never
+  bool tls = false;
+  bool logged_in = false;
+  bool sender_taken = false, recipient_taken = false;
+  std::string reply;  // the server's last words, the recipient masked
+  Result<void, MailError> outcome;
 };
 
 class SmtpSender final : public Sender {
@@ -48,6 +60,8 @@ class SmtpSender final : public Sender {
   SmtpSender(SmtpOptions options, ThreadPool& pool, const Clock& clock, Rng& rng);
   /// A full pool is MailError::Kind::other.
   Task<Result<void, MailError>> send(Message message) override;
+  /// The same, told step by step.
+  Task<SmtpAttempt> attempt(Message message);
 
  private:
   SmtpOptions options_;

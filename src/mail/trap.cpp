@@ -14,7 +14,8 @@ Task<Result<void, MailError>> Trap::send(Message message) {
                       .text = std::move(message.text),
                       .html = std::move(message.html),
                       .from_name = header_safe(message.from_name),
-                      .at = now});
+                      .at = now,
+                      .deadline = message.deadline});
     if (mails_.size() > limit_) mails_.pop_front();
   }
   co_return Result<void, MailError>{};

@@ -18,6 +18,7 @@ struct TrappedMail {
   std::string to, subject, text, html;
   std::string from_name;
   Time at;
+  std::optional<Time> deadline = {};
 };
 
 /// Thread-safe. Never fails.
