@@ -12,8 +12,18 @@ namespace {
 
 constexpr std::string_view k_overall = "otp-send";
 
-// ASCII digits only: other scripts' digits are not ours to interpret.
-std::optional<std::string> digits_of(std::string_view typed) {
+// The time of an answer shall not tell that an address or a client is at its limit, and a transaction that
+// changes nothing need not wait for the disk. So what is refused writes the same rows for nobody, and takes
+// them back. A `nobody` is one request's own: two of them do not wait for each other.
+void count_for(store::Tx& tx, std::string_view nobody, int events, Time now) {
+  for (int i = 0; i < events; ++i) limits::count(tx, nobody, now);
+  limits::forget(tx, nobody);
+}
+
+}  // namespace
+
+// ASCII only: other scripts' digits are not ours to interpret.
+std::optional<std::string> digits_of(std::string_view typed, std::size_t count) {
   std::string digits;
   if (typed.size() > 64) return std::nullopt;
   for (char c : typed) {
@@ -21,11 +31,9 @@ std::optional<std::string> digits_of(std::string_view typed) {
     if (c < '0' || c > '9') return std::nullopt;
     digits += c;
   }
-  if (digits.size() != k_code_digits) return std::nullopt;
+  if (digits.size() != count) return std::nullopt;
   return digits;
 }
-
-}  // namespace
 
 std::string EmailOtp::hashed(std::string_view what, std::string_view value) const {
   return fmt::format(
@@ -47,16 +55,13 @@ Task<std::optional<std::string>> EmailOtp::issue(Subject subject, std::string ip
   const std::string code = fmt::format("{:0{}}", rng_.below(100'000'000), k_code_digits);
   const std::string id = id_of(subject);
   const Bytes hash = hash_of(id, code);
-  const std::string by_email = hashed("otp-send-email", subject.email.str()),
-                    by_ip = hashed("otp-send-ip", web::client_network(ip));
   const bool sent = co_await db_.write([&](store::Tx& tx) {
-    if (!limits::has_room(tx, by_email, limits_.sends_per_email, now) ||
-        !limits::has_room(tx, by_ip, limits_.sends_per_ip, now) ||
-        !limits::has_room(tx, k_overall, limits_.sends_overall, now))
+    if (!take_send(tx, subject.email.str(), ip, now)) {
+      const std::string nobody = "refused-" + id + code;
+      codes::put(tx, nobody, hash, now + k_email_code_lifetime);
+      codes::remove(tx, nobody);
       return false;
-    limits::count(tx, by_email, now);
-    limits::count(tx, by_ip, now);
-    limits::count(tx, k_overall, now);
+    }
     codes::put(tx, id, hash, now + k_email_code_lifetime);
     return true;
   });
@@ -64,27 +69,63 @@ Task<std::optional<std::string>> EmailOtp::issue(Subject subject, std::string ip
   co_return code;
 }
 
+bool EmailOtp::take_send(store::Tx& tx, std::string_view email, std::string_view ip, Time now) const {
+  const std::string by_email = hashed("otp-send-email", email),
+                    by_ip = hashed("otp-send-ip", web::client_network(ip));
+  if (!limits::has_room(tx, by_email, limits_.sends_per_email, now) ||
+      !limits::has_room(tx, by_ip, limits_.sends_per_ip, now) ||
+      !limits::has_room(tx, k_overall, limits_.sends_overall, now)) {
+    count_for(tx, "refused-" + by_email + by_ip, 3, now);
+    return false;
+  }
+  limits::count(tx, by_email, now);
+  limits::count(tx, by_ip, now);
+  limits::count(tx, k_overall, now);
+  return true;
+}
+
+Task<bool> EmailOtp::count_send(mail::EmailAddress email, std::string ip) {
+  const Time now = clock_.now();
+  co_return co_await db_.write([&](store::Tx& tx) { return take_send(tx, email.str(), ip, now); });
+}
+
+EmailOtp::Tried EmailOtp::take_try(store::Tx& tx, std::string_view email, std::string_view ip, bool matches,
+                                   Time now) const {
+  const std::string by_email = hashed("otp-fail-email", email),
+                    by_ip = hashed("otp-fail-ip", web::client_network(ip));
+  // A locked address or client is answered like a wrong code.
+  if (!limits::has_room(tx, by_email, limits_.failures_per_email, now) ||
+      !limits::has_room(tx, by_ip, limits_.failures_per_ip, now)) {
+    count_for(tx, "refused-" + by_email + by_ip, 2, now);
+    return Tried::locked;
+  }
+  if (matches) {
+    limits::forget(tx, by_email);
+    return Tried::right;
+  }
+  limits::count(tx, by_email, now);
+  limits::count(tx, by_ip, now);
+  return Tried::wrong;
+}
+
+std::string EmailOtp::keyed(std::string_view identifier, std::string_view code) const {
+  return base64url(hash_of(identifier, code));
+}
+
 Task<bool> EmailOtp::verify(Subject subject, std::string typed, std::string ip) {
   const Time now = clock_.now();
   const std::string id = id_of(subject);
-  const auto digits = digits_of(typed);
+  const auto digits = digits_of(typed, k_code_digits);
   const Bytes hash = hash_of(id, digits.value_or(""));
-  const std::string by_email = hashed("otp-fail-email", subject.email.str()),
-                    by_ip = hashed("otp-fail-ip", web::client_network(ip));
   co_return co_await db_.write([&](store::Tx& tx) {
-    // A locked address or client is answered like a wrong code, and costs the attacker nothing more to know.
-    const bool locked = !limits::has_room(tx, by_email, limits_.failures_per_email, now) ||
-                        !limits::has_room(tx, by_ip, limits_.failures_per_ip, now);
-    if (locked) return false;
     const auto stored = codes::find(tx, id, now);
-    if (stored && stored->tries < k_code_tries && digits && crypto::equal(stored->hash, hash)) {
+    const bool matches =
+        stored && stored->tries < k_code_tries && digits && crypto::equal(stored->hash, hash);
+    if (take_try(tx, subject.email.str(), ip, matches, now) == Tried::right) {
       codes::remove(tx, id);
-      limits::forget(tx, by_email);
       return true;
     }
     if (stored) codes::count_try(tx, id);
-    limits::count(tx, by_email, now);
-    limits::count(tx, by_ip, now);
     return false;
   });
 }

@@ -21,6 +21,9 @@ struct EmailOtpLimits {
   std::vector<Limit> failures_per_ip{{30, std::chrono::hours(1)}};
 };
 
+/// The digits of what was typed, without spaces and dashes; nothing when it is not that many ASCII digits.
+std::optional<std::string> digits_of(std::string_view typed, std::size_t count);
+
 inline constexpr int k_code_digits = 8;
 inline constexpr int k_code_tries = 5;
 inline constexpr std::chrono::minutes k_email_code_lifetime{10};
@@ -41,6 +44,19 @@ class EmailOtp {
   Task<std::optional<std::string>> issue(Subject subject, std::string ip);
   /// True once for the right code. White space and dashes in what was typed do not matter.
   Task<bool> verify(Subject subject, std::string typed, std::string ip);
+  /// Counts a mail that carries no code, such as a link, against the same limits; false when one says no.
+  Task<bool> count_send(mail::EmailAddress email, std::string ip);
+
+  // For codes that rest elsewhere (plugin.h): the same limits inside of the caller's transaction, and the
+  // same work whether or not they say no.
+
+  bool take_send(store::Tx& tx, std::string_view email, std::string_view ip, Time now) const;
+  enum class Tried { wrong, right, locked };
+  /// `matches` is what the comparison said. Right only when it did and nobody is locked out.
+  Tried take_try(store::Tx& tx, std::string_view email, std::string_view ip, bool matches, Time now) const;
+  /// What rests of a code.
+  std::string keyed(std::string_view identifier, std::string_view code) const;
+
   /// Drops expired codes and old events. Every 5 minutes is enough.
   Task<void> clean();
 

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <set>
 
 #include "auth/core/schema.h"
@@ -31,6 +33,12 @@ class EmailOtpTest : public store::EngineTest {
   }
   bool verify(EmailOtp::Subject s, std::string code, std::string ip = "192.0.2.1") {
     return run(otp_->verify(std::move(s), std::move(code), std::move(ip)));
+  }
+  /// Failures counted against addresses.
+  std::int64_t failures() {
+    static constexpr store::Sql k_failures{
+        "SELECT count(*) FROM auth_event WHERE bucket LIKE 'otp-fail-email:%'"};
+    return run((**db_).read([](store::Tx& tx) { return tx.one(k_failures)->int64(0); }));
   }
   static std::string wrong(const std::string& code) { return (code[0] == '0' ? "1" : "0") + code.substr(1); }
 
@@ -141,6 +149,96 @@ TEST_P(EmailOtpTest, AttackGuessing_TenFailuresInAnHourLockTheAddress) {
   restart();
   const std::string later = *issue(subject());
   EXPECT_TRUE(verify(subject(), later));
+}
+
+// One address under fire: a thousand requests a day and a half long, from a new client address each, with
+// restarts in between.
+TEST_P(EmailOtpTest, AttackMailBomb_AThousandSendsToOneAddressAreWhatTheLimitsSay) {
+  int sent = 0;
+  for (int i = 0; i < 1000; ++i) {
+    sent += issue(subject("alice@example.com", fmt::format("flow-{}", i)), fmt::format("2001:db8:{:x}::1", i))
+                .has_value();
+    if (i % 100 == 99) restart();
+  }
+  EXPECT_EQ(sent, 3) << "within a quarter of an hour";
+  clock_.advance(15min);
+  for (int i = 0; i < 1000; ++i) sent += issue(subject(), fmt::format("2001:db8:{:x}::2", i)).has_value();
+  EXPECT_EQ(sent, 5) << "within an hour";
+}
+
+TEST_P(EmailOtpTest, AttackGuessing_AThousandGuessesAtOneAddressAreTenTries) {
+  limits_.sends_per_email = {{1000, 1h}};
+  limits_.sends_overall = {{1000, 1min}};
+  restart();
+  std::string code = *issue(subject(), "2001:db8:ffff::1");
+  int looked_at = 0;
+  for (int i = 0; i < 1000; ++i) {
+    if (i % 4 == 0) code = *issue(subject(), fmt::format("2001:db8:{:x}:1::1", i));
+    const bool before = failures() < 10;
+    EXPECT_FALSE(verify(subject(), wrong(code), fmt::format("2001:db8:{:x}::1", i)));
+    looked_at += before;
+    if (i % 100 == 99) restart();
+  }
+  EXPECT_EQ(looked_at, 10);
+  EXPECT_FALSE(verify(subject(), code, "2001:db8:ffff::1")) << "the right one, too late";
+  clock_.advance(1h);
+  EXPECT_TRUE(verify(subject(), *issue(subject(), "2001:db8:ffff::1"), "2001:db8:ffff::1"));
+}
+
+// How long an answer takes is how much it writes; src/store flushes nothing for a transaction without
+// changes.
+TEST(EmailOtpOnDisk, AttackEnumeration_WhatIsRefusedWritesAsMuchAsWhatIsNot) {
+  std::string folder = (std::filesystem::temp_directory_path() / "latchkey-otp-XXXXXX").string();
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  const std::string path = folder + "/auth.sqlite";
+  FakeClock clock;
+  SeededRng rng;
+  auto db = store::open_sqlite(path);
+  store::migrate(*db, migrations());
+  EmailOtp otp(*db, clock, rng, Secret<Bytes>(Bytes(32, 7)), {});
+  const auto written = [&](auto ask) {
+    const auto before = std::filesystem::file_size(path + "-wal");
+    ask();
+    return std::filesystem::file_size(path + "-wal") - before;
+  };
+  int flow = 0;
+  const auto subject = [&] {
+    return EmailOtp::Subject{*mail::EmailAddress::parse("alice@example.com"), "sign-in",
+                             fmt::format("flow-{}", flow)};
+  };
+  const auto send = [&] {
+    ++flow;
+    run(otp.issue(subject(), "192.0.2.1"));
+  };
+  const auto guess = [&] { run(otp.verify(subject(), "123456789", "192.0.2.1")); };
+  send();
+  const auto sent = written(send);
+  send();
+  EXPECT_EQ(written(send), sent) << "the fourth, which is not sent";
+  guess();
+  const auto guessed = written(guess);
+  for (int i = 2; i < 10; ++i) guess();
+  EXPECT_EQ(written(guess), guessed) << "the eleventh, which is not looked at";
+  db.reset();
+  std::filesystem::remove_all(folder);
+}
+
+TEST_P(EmailOtpTest, AttackGuessing_TwoProcessesCountTogether) {
+  if (GetParam() != store::Engine::postgres) GTEST_SKIP() << "one process only";
+  const auto other_database = db_->open_again();
+  EmailOtp other(*other_database, clock_, rng_, Secret<Bytes>(Bytes(32, 7)), limits_);
+  int sent = 0;
+  for (int i = 0; i < 10; ++i) {
+    sent += issue(subject()).has_value();
+    sent += run(other.issue(subject(), "192.0.2.9")).has_value();
+  }
+  EXPECT_EQ(sent, 3);
+  const std::string code = *issue(subject("bob@example.com"));
+  for (int i = 0; i < 5; ++i) {
+    auto& process = i % 2 == 0 ? *otp_ : other;
+    EXPECT_FALSE(run(process.verify(subject("bob@example.com"), wrong(code), "192.0.2.1")));
+  }
+  EXPECT_FALSE(run(other.verify(subject("bob@example.com"), code, "192.0.2.1"))) << "the sixth try";
 }
 
 TEST_P(EmailOtpTest, CleaningDropsOnlyWhatIsOver) {
