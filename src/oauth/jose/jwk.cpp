@@ -1,27 +1,13 @@
 #include "oauth/jose/jwk.h"
 
-#include <array>
-#include <optional>
-
 #include "base/encoding.h"
 #include "crypto/hash.h"
+#include "oauth/jose/members.h"
 
 namespace latchkey::oauth {
 namespace {
 
-constexpr std::size_t k_max_member = 512;  // kid, alg, use
-constexpr std::size_t k_max_keys = 100;
-
-// RFC 7518 §6.2.2, §6.3.2, §6.4: what makes a JWK private or symmetric.
-constexpr std::array<std::string_view, 8> k_private_members = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"};
-
 JoseError bad(std::string detail) { return JoseError{std::move(detail)}; }
-
-bool has_private_members(const json::Object& o) {
-  for (const auto name : k_private_members)
-    if (o.find(name)) return true;
-  return false;
-}
 
 Result<crypto::Curve, JoseError> curve_of(const json::Value& v) {
   const auto* kty = v.string_at("kty");
@@ -41,15 +27,6 @@ Result<Bytes, JoseError> field_element(const json::Value& v, std::string_view na
   auto bytes = from_base64url(*text);
   if (!bytes) return fail(bad("jwk: a coordinate is not 32 bytes of base64url"));
   return std::move(*bytes);
-}
-
-/// "" when absent.
-Result<std::string, JoseError> optional_text(const json::Value& v, std::string_view name) {
-  const auto* member = v.find(name);
-  if (!member) return std::string();
-  const auto* text = member->string();
-  if (!text || text->size() > k_max_member) return fail(bad("jwk: kid, alg or use is no short string"));
-  return *text;
 }
 
 Result<Jwk, JoseError> parse_public_part(const json::Value& v, KeyCache* cache) {
@@ -113,7 +90,7 @@ std::string thumbprint(const crypto::PublicKey& key) {
 Result<Jwks, JoseError> Jwks::parse(const json::Value& v) {
   const auto* list = v.find("keys");
   if (!list || !list->array()) return fail(bad("jwks: no array of keys"));
-  if (list->array()->size() > k_max_keys) return fail(bad("jwks: too many keys"));
+  if (list->array()->size() > k_max_jwks_keys) return fail(bad("jwks: too many keys"));
   Jwks out;
   for (const auto& member : *list->array()) {
     const auto* o = member.object();

@@ -41,6 +41,15 @@ Task<Result<OpenRequest, Fault>> Server::open(std::string request_uri, std::stri
   co_return co_await reopen(*id, browser);
 }
 
+Task<Result<OpenRequest, Fault>> Server::open_handed_over(std::string request_uri, std::string browser) {
+  const auto id = requests::id_of(request_uri);
+  if (!id) co_return fail(gone());
+  const Time now = clock_.now();
+  const auto found = co_await db_.read([&](store::Tx& tx) { return requests::find_open(tx, *id, now); });
+  if (!found) co_return fail(gone());
+  co_return co_await open(std::move(request_uri), found->client_id, std::move(browser));
+}
+
 Task<Result<OpenRequest, Fault>> Server::reopen(std::string request_id, std::string browser) {
   const Time now = clock_.now();
   auto found = co_await db_.read([&](store::Tx& tx) { return requests::find_open(tx, request_id, now); });

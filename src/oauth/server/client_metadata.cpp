@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "base/url.h"
 
 namespace latchkey::oauth {
@@ -113,6 +114,40 @@ Result<std::optional<std::string>, Fault> https_url(const json::Value& doc, std:
   if (!url || url->scheme != "https" || !url->userinfo.empty() || !is_acceptable_host(*url, local))
     return bad_metadata(std::string(member) + " must be an https URL");
   return text;
+}
+
+// What the sign-in takes of a client's wishes (epds-flows, section 5).
+ClientBranding read_branding(const json::Value& doc, LocalHosts local) {
+  const auto given = [&](std::string_view member) { return doc.string_at(member); };
+  const auto dropped = [&](std::string_view member) {
+    const std::string* id = doc.string_at("client_id");
+    log::debug("client metadata: a wish for its looks is left out",
+               {{"client_id", id ? *id : ""}, {"member", std::string(member)}});
+  };
+  const auto color = [&](std::string_view member) -> std::optional<web::Color> {
+    if (!doc.find(member)) return std::nullopt;
+    auto out = given(member) ? web::Color::parse_hex(*given(member)) : std::nullopt;
+    if (!out) dropped(member);
+    return out;
+  };
+  ClientBranding out{.brand_color = color("brand_color"), .background_color = color("background_color")};
+  if (auto uri = https_url(doc, "email_template_uri", local))
+    out.email_template_uri = *std::move(uri);
+  else
+    dropped("email_template_uri");
+  if (const std::string* text = given("email_subject_template")) {
+    std::string line;
+    for (const char c : *text)
+      if (c != '\r' && c != '\n') line += c;
+    const auto is_start = [](unsigned char c) { return (c & 0xc0) != 0x80; };  // of a UTF-8 character
+    if (!line.empty() && std::ranges::count_if(line, is_start) <= std::ptrdiff_t{k_max_email_subject})
+      out.email_subject_template = std::move(line);
+    else
+      dropped("email_subject_template");
+  } else if (doc.find("email_subject_template")) {
+    dropped("email_subject_template");
+  }
+  return out;
 }
 
 bool contains(const std::vector<std::string>& list, std::string_view item) {
@@ -283,6 +318,7 @@ Result<Client, Fault> parse_client_metadata(const ClientId& id, const json::Valu
   TRY(client.logo_uri, https_url(doc, "logo_uri", local));
   TRY(client.tos_uri, https_url(doc, "tos_uri", local));
   TRY(client.policy_uri, https_url(doc, "policy_uri", local));
+  client.branding = read_branding(doc, local);
   return client;
 }
 

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "oauth/jose/jwk.h"
 #include "oauth/server/error.h"
+#include "web/color.h"
 
 namespace latchkey::oauth {
 
@@ -37,11 +38,21 @@ class ClientId {
 
 enum class ClientAuthMethod { none, private_key_jwt };
 
+/// How a client would like its sign-in to look. A wish that breaks a rule is as good as none: whoever has a
+/// bad colour still signs in.
+struct ClientBranding {
+  std::optional<web::Color> brand_color = {}, background_color = {};
+  std::optional<std::string> email_template_uri = {};      // https
+  std::optional<std::string> email_subject_template = {};  // one line, at most k_max_email_subject characters
+};
+inline constexpr std::size_t k_max_email_subject = 150;
+
 /// A client whose metadata passed every rule.
 struct Client {
   ClientId id;
   std::string client_name = {};  // "" when absent; shown only beside the client_id
   std::optional<std::string> client_uri = {}, logo_uri = {}, tos_uri = {}, policy_uri = {};
+  ClientBranding branding = {};
   std::vector<std::string> redirect_uris = {};
   std::string scope = {};
   ClientAuthMethod token_endpoint_auth_method = ClientAuthMethod::none;

@@ -229,5 +229,57 @@ TEST(LoopbackClient, HasDefaultsAndStrictParameters) {
   EXPECT_FALSE(load("http://localhost?client_name=x").has_value()) << "unknown parameter";
 }
 
+// epds-flows, section 5.
+TEST(ClientBranding, TakesWhatKeepsTheRules) {
+  auto doc = document("brand_color", "#0085FF");
+  doc.set("background_color", "#fff");
+  doc.set("email_template_uri", "https://app.example/mail.html");
+  doc.set("email_subject_template", "{{code}}\r\n for {{app_name}}");
+  const auto client = parse(doc);
+  ASSERT_TRUE(client.has_value());
+  EXPECT_EQ(client->branding.brand_color->str(), "#0085ff");
+  EXPECT_EQ(client->branding.background_color->str(), "#ffffff");
+  EXPECT_EQ(client->branding.email_template_uri, "https://app.example/mail.html");
+  EXPECT_EQ(client->branding.email_subject_template, "{{code}} for {{app_name}}") << "one line";
+}
+
+TEST(ClientBranding, AttackBrandColor_WhatIsNoColorIsDroppedAndTheClientStillSignsIn) {
+  for (const json::Value& bad :
+       {json::Value("red;}body{background:url(https://evil.example/x)"),
+        json::Value("#fff;}body{display:none"), json::Value("red"), json::Value("#12345"),
+        json::Value("rgb(1,2,3)"), json::Value("</style><script>"), json::Value(7),
+        json::Value(json::Array{"#fff"}), json::Value(nullptr)})
+    for (const char* member : {"brand_color", "background_color"}) {
+      const auto client = parse(document(member, bad));
+      ASSERT_TRUE(client.has_value()) << member;
+      EXPECT_FALSE(client->branding.brand_color || client->branding.background_color) << member;
+    }
+}
+
+TEST(ClientBranding, AttackEmailTemplateUri_OnlyPublicHttps) {
+  for (const json::Value& bad :
+       {json::Value("http://app.example/mail.html"), json::Value("https://127.0.0.1/mail.html"),
+        json::Value("https://[::1]/mail.html"), json::Value("https://localhost/mail.html"),
+        json::Value("https://intranet/mail.html"), json::Value("https://user@app.example/mail.html"),
+        json::Value("file:///etc/passwd"), json::Value("data:text/html,{{code}}"), json::Value(1)}) {
+    const auto client = parse(document("email_template_uri", bad));
+    ASSERT_TRUE(client.has_value());
+    EXPECT_FALSE(client->branding.email_template_uri) << bad.dump();
+  }
+}
+
+TEST(ClientBranding, ASubjectHas150CharactersAtMost) {
+  const auto subject = [](json::Value text) {
+    return parse(document("email_subject_template", std::move(text)))->branding.email_subject_template;
+  };
+  std::string longest;
+  for (int i = 0; i < 150; ++i) longest += "\xc3\xa9";
+  EXPECT_EQ(subject(longest), longest) << "characters, not bytes";
+  EXPECT_FALSE(subject(longest + "e"));
+  EXPECT_FALSE(subject(""));
+  EXPECT_FALSE(subject("\r\n"));
+  EXPECT_FALSE(subject(json::Array{"x"}));
+}
+
 }  // namespace
 }  // namespace latchkey::oauth

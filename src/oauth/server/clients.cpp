@@ -22,25 +22,6 @@ std::string media_type(std::string_view content_type) {
 }
 }  // namespace
 
-// The one fetch of a document that is under way. Its end wakes the others, also when it ends by an exception.
-class Clients::Flight {
- public:
-  Flight(Clients& clients, std::string id) : clients_(clients), id_(std::move(id)) {}
-  ~Flight() {
-    std::vector<Completion<bool>> waiting;
-    {
-      std::lock_guard lock(clients_.mutex_);
-      waiting = std::move(clients_.flights_.extract(id_).mapped());
-    }
-    for (const auto& w : waiting) w.deliver(true);
-  }
-  Flight(const Flight&) = delete;
-
- private:
-  Clients& clients_;
-  std::string id_;
-};
-
 Task<Result<std::shared_ptr<const Client>, Fault>> Clients::load(std::string client_id, Freshness freshness) {
   {
     std::lock_guard lock(mutex_);
@@ -55,24 +36,15 @@ Task<Result<std::shared_ptr<const Client>, Fault>> Clients::load(std::string cli
     loopbacks_.emplace(std::move(client_id), client);
     co_return client;
   }
-  for (;;) {
-    std::optional<Completion<bool>> under_way;
-    {
-      std::lock_guard lock(mutex_);
-      if (auto known = cached(client_id, freshness)) co_return *std::move(known);
-      const auto [flight, first] = flights_.try_emplace(client_id);
-      if (!first) under_way = flight->second.emplace_back();
-    }
-    if (!under_way) break;
-    co_await *under_way;
-  }
-  const Flight flight(*this, client_id);
+  if (auto known = cached(client_id, freshness)) co_return *std::move(known);
+  const auto turn = co_await fetching_.lock(client_id);
+  if (auto known = cached(client_id, freshness)) co_return *std::move(known);  // fetched while we waited
   auto outcome = co_await fetch_client(std::move(id));
-  std::lock_guard lock(mutex_);
   co_return remember(client_id, std::move(outcome), clock_.now());
 }
 
 std::optional<Clients::Outcome> Clients::cached(const std::string& id, Freshness freshness) {
+  std::lock_guard lock(mutex_);
   const auto at = cache_.find(id);
   if (at == cache_.end()) return std::nullopt;
   const Time now = clock_.now();
@@ -84,6 +56,7 @@ std::optional<Clients::Outcome> Clients::cached(const std::string& id, Freshness
 }
 
 Clients::Outcome Clients::remember(const std::string& id, Outcome outcome, Time now) {
+  std::lock_guard lock(mutex_);
   if (auto at = cache_.find(id); at != cache_.end()) {
     Entry& entry = at->second;
     recent_.splice(recent_.begin(), recent_, entry.recent);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/fetch.h"
+#include "base/keyed_lock.h"
 #include "base/time.h"
 #include "oauth/server/client_metadata.h"
 
@@ -44,7 +45,6 @@ class Clients {
     std::list<std::string>::iterator recent;
   };
 
-  class Flight;
   std::optional<Outcome> cached(const std::string& id, Freshness freshness);
   Task<Outcome> fetch_client(ClientId id);
   /// `also`: a media type that is as good as application/json.
@@ -55,11 +55,11 @@ class Clients {
   const Clock& clock_;
   LocalHosts local_;
   std::set<std::string> trusted_;
+  KeyedLock fetching_;  // by client_id
   std::mutex mutex_;
   std::map<std::string, Entry, std::less<>> cache_;
   std::map<std::string, std::shared_ptr<const Client>, std::less<>> loopbacks_;
-  std::list<std::string> recent_;                                 // most recent first
-  std::map<std::string, std::vector<Completion<bool>>> flights_;  // being fetched, and who waits for it
+  std::list<std::string> recent_;  // most recent first
 };
 
 }  // namespace latchkey::oauth

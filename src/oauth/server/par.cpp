@@ -6,7 +6,7 @@
 
 namespace latchkey::oauth {
 namespace {
-constexpr std::size_t k_max_state = 2048, k_max_redirect_uri = 2048;
+constexpr std::size_t k_max_state = 2048, k_max_redirect_uri = 2048, k_max_ui_locales = 256;
 }
 
 Task<web::Response> Server::par(web::Request request) {
@@ -78,6 +78,9 @@ Task<Result<json::Object, Fault>> Server::pushed(web::Request request) {
       co_return fault(Error::invalid_request, "Invalid prompt");
     ar.prompt = *prompt;
   }
+  // OpenID Connect Core §3.1.2.1: a wish, and no error when it cannot be met.
+  if (auto locales = single(form, "ui_locales"); locales && locales->size() <= k_max_ui_locales)
+    ar.ui_locales = std::move(*locales);
 
   // "At the start of a session, if a permission set can not be resolved (and is not already in a local
   // cache), the auth request will fail." Last of the checks: it may ask other servers.

@@ -127,7 +127,7 @@ Task<std::optional<PermissionSet>> PermissionSets::get(Nsid nsid, For use) {
   const Time now = clock_.now();
   auto stored = co_await find(nsid);
   if (is_due(stored, now)) {
-    co_await refresh(nsid);
+    co_await fetch_if_due(nsid);
     stored = co_await find(nsid);
   }
   if (!stored || !is_usable(*stored, use, now)) co_return std::nullopt;
@@ -144,36 +144,11 @@ Task<std::optional<StoredSet>> PermissionSets::find(Nsid nsid) {
   co_return co_await db_.read([&](store::Tx& tx) { return stored_sets::find(tx, nsid.str()); });
 }
 
-// Whoever comes while a set is fetched waits for that fetch.
-Task<void> PermissionSets::refresh(Nsid nsid) {
-  std::optional<Completion<bool>> wait;
-  {
-    std::lock_guard lock(mutex_);
-    if (const auto [at, first] = fetching_.try_emplace(nsid.str()); !first)
-      at->second.push_back(wait.emplace());
-  }
-  if (wait) {
-    co_await *wait;
-    co_return;
-  }
-  std::exception_ptr broken;
-  try {
-    co_await fetch_if_due(nsid);
-  } catch (...) {
-    broken = std::current_exception();
-  }
-  std::vector<Completion<bool>> waiting;
-  {
-    std::lock_guard lock(mutex_);
-    waiting = std::move(fetching_.extract(nsid.str()).mapped());
-  }
-  for (const auto& waiter : waiting) broken ? waiter.fail_with(broken) : waiter.deliver(true);
-  if (broken) std::rethrow_exception(broken);
-}
-
+// Whoever comes while a set is fetched waits for that fetch, after which it is no longer due.
 Task<void> PermissionSets::fetch_if_due(Nsid nsid) {
+  const auto turn = co_await fetching_.lock(nsid.str());
   const Time now = clock_.now();
-  if (!is_due(co_await find(nsid), now)) co_return;  // another fetch has just ended
+  if (!is_due(co_await find(nsid), now)) co_return;
   lexicon::LexiconError failure{lexicon::Error::unreachable, "this server resolves no lexicons"};
   if (resolver_) {
     const auto resolved = co_await resolver_->resolve(nsid);

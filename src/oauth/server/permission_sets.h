@@ -4,13 +4,13 @@
 // Source: https://atproto.com/specs/permission#resolution-and-caching
 
 #include <map>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "atproto/lexicon/resolver.h"
+#include "base/keyed_lock.h"
 #include "base/time.h"
 #include "oauth/scopes/permission_set.h"
 #include "oauth/scopes/scopes.h"
@@ -79,15 +79,13 @@ class PermissionSets {
  private:
   Task<std::optional<PermissionSet>> get(Nsid nsid, For use);
   Task<void> get_into(Nsid nsid, For use, Completion<std::optional<PermissionSet>> to);
-  Task<void> refresh(Nsid nsid);
   Task<void> fetch_if_due(Nsid nsid);
   Task<std::optional<StoredSet>> find(Nsid nsid);
 
   store::Database& db_;
   lexicon::Resolver* resolver_;
   const Clock& clock_;
-  std::mutex mutex_;
-  std::map<std::string, std::vector<Completion<bool>>> fetching_;  // and who waits for it
+  KeyedLock fetching_;  // by NSID
 };
 
 }  // namespace latchkey::oauth

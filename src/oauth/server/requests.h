@@ -29,7 +29,7 @@ struct AuthorizationRequest {
   std::string id = {};  // hash of the request_uri
   std::string client_id = {}, redirect_uri = {}, scope = {}, state = {}, code_challenge = {};
   std::string response_mode = "query";  // or "fragment", "form_post", "form_post"
-  std::optional<std::string> login_hint = {}, prompt = {};
+  std::optional<std::string> login_hint = {}, prompt = {}, ui_locales = {};
   std::string dpop_jkt = {};
   ClientBinding auth = {};
   Time created_at = {}, expires_at = {};
@@ -93,6 +93,7 @@ namespace approvals {
 std::string find(store::Tx&, std::string_view did, std::string_view client_id);
 void remember(store::Tx&, std::string_view did, std::string_view client_id, std::string_view scope, Time now);
 void forget(store::Tx&, std::string_view did, std::string_view client_id);
+void forget_all(store::Tx&, std::string_view did);
 }  // namespace approvals
 
 }  // namespace latchkey::oauth

@@ -1,6 +1,7 @@
 #include "base/encoding.h"
 #include "crypto/hash.h"
 #include "oauth/server/requests.h"
+#include "oauth/server/statistics.h"
 
 namespace latchkey::oauth {
 namespace {
@@ -14,16 +15,17 @@ constexpr Sql k_use_challenge{
     "NOTHING"};
 constexpr Sql k_insert_request{
     "INSERT INTO oauth_request (id, client_id, redirect_uri, scope, state, code_challenge, response_mode, "
-    "login_hint, prompt, dpop_jkt, auth_kid, auth_jkt, created_at, expires_at) "
-    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"};
+    "login_hint, prompt, dpop_jkt, auth_kid, auth_jkt, created_at, expires_at, ui_locales) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"};
 constexpr Sql k_find_request{
     "SELECT client_id, redirect_uri, scope, state, code_challenge, response_mode, login_hint, prompt, "
-    "dpop_jkt, auth_kid, auth_jkt, created_at, expires_at, browser FROM oauth_request "
+    "dpop_jkt, auth_kid, auth_jkt, created_at, expires_at, browser, ui_locales FROM oauth_request "
     "WHERE id = ?1 AND expires_at > ?2"};
 constexpr Sql k_bind_browser{
     "UPDATE oauth_request SET browser = ?2, expires_at = created_at + ?4 "
     "WHERE id = ?1 AND expires_at > ?3 AND (browser IS NULL OR browser = ?2)"};
 constexpr Sql k_finish_request{"DELETE FROM oauth_request WHERE id = ?1 AND expires_at > ?2"};
+constexpr Sql k_opened{"SELECT COUNT(*) FROM oauth_request WHERE browser IS NOT NULL AND expires_at > ?1"};
 constexpr Sql k_recent{"SELECT COUNT(*) FROM oauth_challenge WHERE used_at > ?1"};
 constexpr Sql k_clean_requests{"DELETE FROM oauth_request WHERE expires_at <= ?1"};
 constexpr Sql k_clean_challenges{"DELETE FROM oauth_challenge WHERE used_at <= ?1"};
@@ -46,6 +48,7 @@ constexpr Sql k_remember_approval{
     "INSERT INTO oauth_approval (did, client_id, scope, approved_at) VALUES (?1, ?2, ?3, ?4) "
     "ON CONFLICT (did, client_id) DO UPDATE SET scope = excluded.scope, approved_at = excluded.approved_at"};
 
+constexpr Sql k_forget_approvals{"DELETE FROM oauth_approval WHERE did = ?1"};
 constexpr Sql k_forget_approval{"DELETE FROM oauth_approval WHERE did = ?1 AND client_id = ?2"};
 
 constexpr std::chrono::seconds k_recount_every{5};
@@ -63,7 +66,7 @@ bool insert(store::Tx& tx, const AuthorizationRequest& r) {
   if (tx.exec(k_use_challenge, r.code_challenge, unix_micros(r.created_at)) != 1) return false;
   tx.exec(k_insert_request, r.id, r.client_id, r.redirect_uri, r.scope, r.state, r.code_challenge,
           r.response_mode, r.login_hint, r.prompt, r.dpop_jkt, r.auth.kid, r.auth.jkt,
-          unix_micros(r.created_at), unix_micros(r.expires_at));
+          unix_micros(r.created_at), unix_micros(r.expires_at), r.ui_locales);
   return true;
 }
 
@@ -79,6 +82,7 @@ std::optional<AuthorizationRequest> find_open(store::Tx& tx, std::string_view id
                               .response_mode = row->text(5),
                               .login_hint = row->opt_text(6),
                               .prompt = row->opt_text(7),
+                              .ui_locales = row->opt_text(14),
                               .dpop_jkt = row->text(8),
                               .auth = {row->opt_text(9), row->opt_text(10)},
                               .created_at = from_unix_micros(row->int64(11)),
@@ -95,6 +99,7 @@ bool finish(store::Tx& tx, std::string_view id, Time now) {
   return tx.exec(k_finish_request, id, unix_micros(now)) == 1;
 }
 
+std::int64_t opened(store::Tx& tx, Time now) { return tx.one(k_opened, now)->int64(0); }
 std::int64_t recent(store::Tx& tx, Time now) {
   return tx.one(k_recent, unix_micros(now - k_request_lifetime_active))->int64(0);
 }
@@ -176,6 +181,8 @@ void remember(store::Tx& tx, std::string_view did, std::string_view client_id, s
 void forget(store::Tx& tx, std::string_view did, std::string_view client_id) {
   tx.exec(k_forget_approval, did, client_id);
 }
+
+void forget_all(store::Tx& tx, std::string_view did) { tx.exec(k_forget_approvals, did); }
 
 }  // namespace approvals
 

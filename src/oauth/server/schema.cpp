@@ -109,6 +109,9 @@ CREATE TABLE oauth_seen (
 ) WITHOUT ROWID;
 CREATE INDEX oauth_seen_expires ON oauth_seen (expires_at);
 )sql"},
+                                             {"oauth", 3, R"sql(
+ALTER TABLE oauth_request ADD COLUMN ui_locales TEXT;
+)sql"},
                                              // One row per permission set that was ever asked for: the last
                                              // document that was good, and how the last try went.
                                              {"oauth_sets", 1, R"sql(

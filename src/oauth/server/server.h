@@ -67,6 +67,9 @@ class Server {
   /// Finds the request and binds it to this browser (a hash of its flow cookie); a second browser is refused.
   /// The fault is for a page: nothing about the request may be trusted yet.
   Task<Result<OpenRequest, Fault>> open(std::string request_uri, std::string client_id, std::string browser);
+  /// The same for a request that another host showed and handed over, signed: which client's it is was
+  /// checked there.
+  Task<Result<OpenRequest, Fault>> open_handed_over(std::string request_uri, std::string browser);
   /// The same for a browser that is bound already.
   Task<Result<OpenRequest, Fault>> reopen(std::string request_id, std::string browser);
   /// The permission sets of a scope asked for, to explain them. Those that cannot be had are absent.
@@ -83,6 +86,11 @@ class Server {
   Task<ScopeSet> approved_scope(std::string did, std::string client_id);
   /// The next request of this client shows the consent page again.
   Task<void> forget_approval(std::string did, std::string client_id);
+
+  /// What is known of a client; fetched when it is not.
+  Task<Result<std::shared_ptr<const Client>, Fault>> client(std::string client_id) {
+    return clients_.load(std::move(client_id));
+  }
 
   // --- For the account's pages (account_sessions.cpp) ---
 

@@ -66,6 +66,9 @@ bool end(store::Tx&, std::string_view did, std::string_view id, Time now);
 /// sessions ended.
 std::int64_t end_all(store::Tx&, std::string_view did, Time now);
 
+/// The account was deleted: nothing of its sessions and codes is kept.
+void remove_all(store::Tx&, std::string_view did);
+
 struct Rotated {
   Session session;  // with the generation whose token to answer
 };

@@ -28,6 +28,8 @@ constexpr Sql k_end{
 constexpr Sql k_end_all{
     "UPDATE oauth_session SET revoked_at = ?2 WHERE did = ?1 AND expires_at > ?2 AND revoked_at IS NULL"};
 constexpr Sql k_drop_codes{"DELETE FROM oauth_code WHERE did = ?1 AND spent_at IS NULL"};
+constexpr Sql k_remove_sessions{"DELETE FROM oauth_session WHERE did = ?1"};
+constexpr Sql k_remove_codes{"DELETE FROM oauth_code WHERE did = ?1"};
 constexpr Sql k_rotate{
     "UPDATE oauth_session SET generation = generation + 1, rotated_at = ?3, last_used_at = ?3, "
     "expires_at = ?4, ip = ?5 WHERE id = ?1 AND generation = ?2 AND revoked_at IS NULL"};
@@ -102,6 +104,11 @@ bool end(store::Tx& tx, std::string_view did, std::string_view id, Time now) {
 std::int64_t end_all(store::Tx& tx, std::string_view did, Time now) {
   tx.exec(k_drop_codes, did);
   return tx.exec(k_end_all, did, unix_micros(now));
+}
+
+void remove_all(store::Tx& tx, std::string_view did) {
+  tx.exec(k_remove_sessions, did);
+  tx.exec(k_remove_codes, did);
 }
 
 Rotation rotate(store::Tx& tx, const RefreshTokens::Parts& presented, const RefreshProof& proof,
