@@ -8,6 +8,7 @@
 #include "crypto/password.h"
 #include "pds/event_payloads.h"
 #include "pds/events.h"
+#include "pds/plc_updates.h"
 #include "pds/repo_heads.h"
 
 namespace latchkey::pds {
@@ -44,6 +45,8 @@ Fault taken_fault(accounts::Taken taken, const SignUp& sign_up, const Handle& ha
   std::abort();
 }
 
+Fault not_invited() { return {Error::InvalidInviteCode, "Provided invite code not available"}; }
+
 }  // namespace
 
 struct AccountService::Prepared {
@@ -76,7 +79,13 @@ class AccountService::InFlight {
 
 AccountService::AccountService(Shared shared, const Config& config, const HandleRules& handles,
                                const crypto::Sealer& sealer, PlcClient& plc, RepoService& repos)
-    : shared_(shared), config_(config), handles_(handles), sealer_(sealer), plc_(plc), repos_(repos) {}
+    : shared_(shared),
+      config_(config),
+      handles_(handles),
+      sealer_(sealer),
+      plc_(plc),
+      repos_(repos),
+      invites_(config.public_url, config.magic_invite_code) {}
 
 AccountService::Prepared AccountService::prepare(const SignUp& sign_up, const Handle& handle) {
   const auto signing_key = crypto::PrivateKey::generate(crypto::Curve::k256, shared_.rng);
@@ -116,28 +125,43 @@ AccountService::Prepared AccountService::prepare(const SignUp& sign_up, const Ha
       .blocks = first->car()};
 }
 
+Time begun_until(Unfinished which, Time now) {
+  return which == Unfinished::all ? now : now - k_abandoned_after;
+}
+
+Result<void, Fault> check_new_password(const Config& config, const Secret<std::string>& password) {
+  const auto size = characters(password.reveal());
+  if (size > k_max_password)
+    return refuse(Error::InvalidPassword,
+                  "Password too long. Maximum length is " + std::to_string(k_max_password) + " characters.");
+  if (size < config.min_password_length)
+    return refuse(Error::InvalidPassword, "Password too short. Minimum length is " +
+                                              std::to_string(config.min_password_length) + " characters.");
+  return {};
+}
+
 Task<Result<Account, Fault>> AccountService::create_account(SignUp sign_up) {
+  CO_TRY_VOID(may_sign_up(config_.sign_up, sign_up.email, sign_up.invite_code));
+  // Anybody can type an address of an allowed domain.
+  if (config_.sign_up.kind() == SignUpPolicy::Kind::domains && sign_up.email_proof != EmailProof::proven)
+    co_return refuse(Error::InvalidRequest,
+                     "This server asks for a confirmed email: sign up on its sign-in page");
   if (sign_up.handle) CO_TRY_VOID(handles_.check(*sign_up.handle));
-  if (sign_up.password) {
-    const auto size = characters(sign_up.password->reveal());
-    if (size > k_max_password)
-      co_return refuse(Error::InvalidPassword, "Password too long. Maximum length is 256 characters.");
-    if (size < config_.min_password_length)
-      co_return refuse(Error::InvalidPassword, "Password too short. Minimum length is " +
-                                                   std::to_string(config_.min_password_length) +
-                                                   " characters.");
-  }
+  if (sign_up.password) CO_TRY_VOID(check_new_password(config_, *sign_up.password));
 
   // Before the expensive part; the insert decides.
   struct Holders {
     std::optional<Account> handle, email;
+    bool invited = true;
   };
   auto holders = co_await shared_.db.read([&](store::Tx& tx) {
     Holders h;
+    if (sign_up.invite_code) h.invited = invites_.is_good(tx, *sign_up.invite_code);
     if (sign_up.handle) h.handle = accounts::holder_of_handle(tx, *sign_up.handle);
     if (sign_up.email) h.email = accounts::holder_of_email(tx, sign_up.email->str());
     return h;
   });
+  if (!holders.invited) co_return fail(not_invited());
   const bool handle_open = co_await settle_holder(holders.handle);
   const bool email_open = co_await settle_holder(holders.email);
   if (!handle_open) co_return fail(taken_fault(accounts::Taken::handle, sign_up, *sign_up.handle));
@@ -152,9 +176,10 @@ Task<Result<Account, Fault>> AccountService::create_account(SignUp sign_up) {
   if (sign_up.handle) co_return co_await create_with(sign_up, *sign_up.handle, password_scrypt);
   for (int tries = 1;; ++tries) {
     const Handle handle = handles_.random(shared_.rng);
-    auto holder = co_await shared_.db.read(
-        [&](store::Tx& tx) { return accounts::holder_of_handle(tx, handle).has_value(); });
-    if (holder && tries < k_random_handle_tries) continue;
+    const bool taken = co_await shared_.db.read([&](store::Tx& tx) {
+      return accounts::holder_of_handle(tx, handle) || plc_updates::reserves(tx, handle);
+    });
+    if (taken && tries < k_random_handle_tries) continue;
     co_return co_await create_with(sign_up, handle, password_scrypt);
   }
 }
@@ -174,11 +199,17 @@ Task<Result<Account, Fault>> AccountService::create_with(SignUp sign_up, Handle 
   InFlight mark(*this, did);  // before the row can be seen
 
   // 1. Reserve.
-  auto begun = co_await shared_.db.write([&](store::Tx& tx) {
-    return accounts::begin_creation(tx, prepared.account, prepared.operation, prepared.head, prepared.blocks,
-                                    now);
+  auto begun = co_await shared_.db.write([&](store::Tx& tx) -> Result<std::int64_t, Fault> {
+    // An account that is about to be called this.
+    if (plc_updates::reserves(tx, handle)) return fail(taken_fault(accounts::Taken::handle, sign_up, handle));
+    const auto id = accounts::begin_creation(tx, prepared.account, prepared.operation, prepared.head,
+                                             prepared.blocks, now);
+    if (!id) return fail(taken_fault(id.error(), sign_up, handle));
+    if (sign_up.invite_code && !invites_.spend(tx, *sign_up.invite_code, *id, now))
+      return fail(not_invited());
+    return *id;
   });
-  if (!begun) co_return fail(taken_fault(begun.error(), sign_up, handle));
+  if (!begun) co_return fail(std::move(begun).error());
 
   // 2., 3.
   const Settled settled = co_await hand_in(*begun);
@@ -207,7 +238,9 @@ Task<AccountService::Settled> AccountService::hand_in(std::int64_t id) {
     co_return Settled::open;
   }
   log::error("the PLC directory refused a new account", {{"did", did}, {"detail", submitted.error().detail}});
-  co_await shared_.db.write([id](store::Tx& tx) { accounts::abandon_creation(tx, id); });
+  co_await shared_.db.write([id](store::Tx& tx) {
+    if (accounts::abandon_creation(tx, id)) invites::give_back(tx, id);
+  });
   co_return Settled::removed;
 }
 
@@ -232,8 +265,7 @@ Task<bool> AccountService::finish(Creation creation) {
 }
 
 Task<std::size_t> AccountService::resume_unfinished(Unfinished which) {
-  const Time now = shared_.clock.now();
-  const Time until = which == Unfinished::all ? now : now - k_abandoned_after;
+  const Time until = begun_until(which, shared_.clock.now());
   const auto found =
       co_await shared_.db.read([until](store::Tx& tx) { return accounts::unfinished(tx, until); });
   std::size_t open = 0;

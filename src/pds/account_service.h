@@ -28,6 +28,7 @@
 #include "pds/accounts.h"
 #include "pds/config.h"
 #include "pds/handles.h"
+#include "pds/invites.h"
 #include "pds/plc_client.h"
 #include "pds/repo_service.h"
 
@@ -42,6 +43,7 @@ struct SignUp {
   std::string email_as_typed{};                     // for "Email already taken: …"; may be empty
   std::optional<Secret<std::string>> password;      // absent: no usable password
   std::optional<crypto::PublicKey> recovery_key{};  // goes first among the rotation keys
+  std::optional<std::string> invite_code{};         // spent with the creation; must be good when given
 };
 
 /// Which unfinished creations to take up.
@@ -50,13 +52,20 @@ enum class Unfinished {
   abandoned,  // other processes may be at work: only those older than a minute
 };
 
+/// What began at or before this may be taken up.
+Time begun_until(Unfinished which, Time now);
+
+/// Errors: InvalidPassword.
+Result<void, xrpc::Fault> check_new_password(const Config& config, const Secret<std::string>& password);
+
 class AccountService {
  public:
   AccountService(Shared shared, const Config& config, const HandleRules& handles,
                  const crypto::Sealer& sealer, PlcClient& plc, RepoService& repos);
 
-  /// Errors: InvalidHandle, HandleNotAvailable, UnsupportedDomain, InvalidPassword, InvalidRequest (taken),
-  /// UpstreamFailure (the directory does not answer; the creation may still finish later).
+  /// By the sign-up policy and the rules for handles and passwords. Errors: InvalidInviteCode, InvalidHandle,
+  /// HandleNotAvailable, UnsupportedDomain, InvalidPassword, InvalidRequest (taken), UpstreamFailure (the
+  /// directory does not answer; the creation may still finish later).
   Task<Result<Account, xrpc::Fault>> create_account(SignUp sign_up);
 
   /// Finishes or removes what a crash or an unreachable directory has left. How many are still unfinished.
@@ -87,6 +96,7 @@ class AccountService {
   const crypto::Sealer& sealer_;
   PlcClient& plc_;
   RepoService& repos_;
+  const Invites invites_;
   std::mutex in_flight_mutex_;
   std::set<Did> in_flight_;
 };

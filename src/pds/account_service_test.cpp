@@ -80,6 +80,26 @@ TEST_P(AccountCreation, ByEmailHasARandomHandleAndNoPassword) {
             account.did);
 }
 
+TEST_P(AccountCreation, ARandomHandleIsDrawnThreeTimesAtMost) {
+  for (const int taken : {2, 3}) {
+    World w(GetParam());
+    SeededRng known(42);
+    known.below(1024);  // a process takes its clock id first
+    for (int i = 0; i < taken; ++i) {
+      const auto handle = w.pds().handles().random(known);
+      ASSERT_TRUE(
+          run(w.pds().accounts().create_account(named(handle.str(), std::to_string(i) + "@mail.test"))));
+    }
+    SeededRng same(42);
+    Process other(w.db(), w.clock, same, w.plc);
+    const auto made = run(other.pds.accounts().create_account(by_email("alice@mail.test")));
+    if (taken == 2)
+      EXPECT_EQ(made.value().handle_text(), w.pds().handles().random(known).str());
+    else
+      EXPECT_TRUE(made.error().message.starts_with("Handle already taken: "));
+  }
+}
+
 TEST_P(AccountCreation, OrdersRotationKeysByPower) {
   SeededRng rng(5);
   const auto theirs = crypto::PrivateKey::generate(crypto::Curve::p256, rng).public_key();

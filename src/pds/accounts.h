@@ -63,8 +63,8 @@ Result<std::int64_t, Taken> begin_creation(store::Tx&, const NewAccount&, const 
                                            const RepoHead& head, BytesView blocks, Time now);
 /// True for the one caller that finished it.
 bool finish_creation(store::Tx&, std::int64_t id, Time now);
-/// Gives did, handle and e-mail free again. Nothing happens to an account that is finished.
-void abandon_creation(store::Tx&, std::int64_t id);
+/// Gives did, handle and e-mail free again. False, and nothing happens, when the account is finished or gone.
+bool abandon_creation(store::Tx&, std::int64_t id);
 std::optional<Creation> creation(store::Tx&, std::int64_t id);
 /// Accounts whose creation is unfinished and began at or before `until`.
 std::vector<Account> unfinished(store::Tx&, Time until);
@@ -84,8 +84,19 @@ Bytes sealed_signing_key(store::Tx&, std::int64_t id);
 
 /// The mailbox was shown to be theirs. Nothing happens when the account has another address by now.
 void confirm_email(store::Tx&, std::int64_t id, std::string_view normalised_email, Time now);
-void set_deactivated(store::Tx&, std::int64_t id, std::optional<Time> since);
+/// Another address, unconfirmed; false when another account has it.
+bool set_email(store::Tx&, std::int64_t id, std::string_view normalised_email,
+               std::optional<Time> confirmed_at);
+/// Throws store::Error (constraint) when another account has it: ask holder_of_handle first.
+void set_handle(store::Tx&, std::int64_t id, const Handle&);
+void set_password(store::Tx&, std::int64_t id, std::optional<std::string> scrypt);
+/// `delete_after`: when the person wants it deleted if it was not activated again.
+void set_deactivated(store::Tx&, std::int64_t id, std::optional<Time> since,
+                     std::optional<Time> delete_after = std::nullopt);
 void set_takedown(store::Tx&, std::int64_t id, std::optional<std::string> ref);
+
+/// The account alone; what hangs on it is removed by whoever keeps it.
+void remove(store::Tx&, std::int64_t id);
 
 struct Listed {
   Account account;

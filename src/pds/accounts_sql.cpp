@@ -1,4 +1,5 @@
 #include "pds/accounts.h"
+#include "pds/statistics.h"
 
 namespace latchkey::pds {
 
@@ -22,6 +23,7 @@ using store::Tx;
   "account.created_at, account.activated_at, account.deactivated_at, account.takedown_ref"
 constexpr std::size_t k_account_columns = 9;
 
+constexpr Sql k_count{"SELECT COUNT(*) FROM account WHERE activated_at IS NOT NULL"};
 constexpr Sql k_by_did{"SELECT " ACCOUNT_COLUMNS " FROM account WHERE did = ?1 AND activated_at IS NOT NULL"};
 constexpr Sql k_by_handle{"SELECT " ACCOUNT_COLUMNS
                           " FROM account WHERE handle = ?1 AND activated_at IS NOT NULL"};
@@ -54,7 +56,13 @@ constexpr Sql k_unfinished{"SELECT " ACCOUNT_COLUMNS
 
 constexpr Sql k_password{"SELECT password_scrypt FROM account WHERE id = ?1"};
 constexpr Sql k_signing_key{"SELECT signing_key FROM account WHERE id = ?1"};
-constexpr Sql k_set_deactivated{"UPDATE account SET deactivated_at = ?2 WHERE id = ?1"};
+constexpr Sql k_set_email{
+    "UPDATE account SET email = ?2, email_confirmed_at = ?3 WHERE id = ?1 AND NOT EXISTS "
+    "(SELECT 1 FROM account o WHERE o.email = ?2 AND o.id <> ?1)"};
+constexpr Sql k_set_handle{"UPDATE account SET handle = ?2 WHERE id = ?1"};
+constexpr Sql k_set_password{"UPDATE account SET password_scrypt = ?2 WHERE id = ?1"};
+constexpr Sql k_set_deactivated{"UPDATE account SET deactivated_at = ?2, delete_after = ?3 WHERE id = ?1"};
+constexpr Sql k_remove{"DELETE FROM account WHERE id = ?1"};
 constexpr Sql k_set_takedown{"UPDATE account SET takedown_ref = ?2 WHERE id = ?1"};
 
 constexpr Sql k_list{
@@ -106,8 +114,10 @@ bool finish_creation(Tx& tx, std::int64_t id, Time now) {
   return true;
 }
 
-void abandon_creation(Tx& tx, std::int64_t id) {
-  if (tx.exec(k_delete_unfinished, id) == 1) tx.exec(k_delete_creation, id);
+bool abandon_creation(Tx& tx, std::int64_t id) {
+  if (tx.exec(k_delete_unfinished, id) == 0) return false;
+  tx.exec(k_delete_creation, id);
+  return true;
 }
 
 std::optional<Creation> creation(Tx& tx, std::int64_t id) {
@@ -167,9 +177,21 @@ void confirm_email(store::Tx& tx, std::int64_t id, std::string_view normalised_e
   tx.exec(k_confirm_email, id, normalised_email, now);
 }
 
-void set_deactivated(Tx& tx, std::int64_t id, std::optional<Time> since) {
-  tx.exec(k_set_deactivated, id, since);
+bool set_email(Tx& tx, std::int64_t id, std::string_view normalised_email, std::optional<Time> confirmed_at) {
+  return tx.exec(k_set_email, id, normalised_email, confirmed_at) == 1;
 }
+
+void set_handle(Tx& tx, std::int64_t id, const Handle& handle) { tx.exec(k_set_handle, id, handle.str()); }
+
+void set_password(Tx& tx, std::int64_t id, std::optional<std::string> scrypt) {
+  tx.exec(k_set_password, id, scrypt);
+}
+
+void set_deactivated(Tx& tx, std::int64_t id, std::optional<Time> since, std::optional<Time> delete_after) {
+  tx.exec(k_set_deactivated, id, since, delete_after);
+}
+
+void remove(Tx& tx, std::int64_t id) { tx.exec(k_remove, id); }
 
 void set_takedown(Tx& tx, std::int64_t id, std::optional<std::string> ref) {
   tx.exec(k_set_takedown, id, ref);
@@ -190,6 +212,8 @@ std::vector<Listed> list(Tx& tx, std::int64_t after_id, std::int64_t limit) {
       after_id, limit);
   return out;
 }
+
+std::int64_t count(Tx& tx) { return tx.one(k_count)->int64(0); }
 
 bool storage_answers(Tx& tx) { return tx.one(k_one).has_value(); }
 

@@ -2,7 +2,10 @@
 
 #include <utility>
 
+#include "base/encoding.h"
+#include "crypto/hash.h"
 #include "pds/method_permissions.h"
+#include "pds/session_answer.h"
 
 namespace latchkey::pds {
 namespace {
@@ -58,8 +61,7 @@ Result<void, Fault> Credentials::may_write(RepoAction action, const Nsid& collec
 }
 
 bool Credentials::may_read_email() const {
-  // App passwords are for apps; the address is the person's.
-  if (kind == Kind::session) return scope == SessionScope::access || scope == SessionScope::takendown;
+  if (kind == Kind::session) return email_fields(scope) == EmailFields::show;
   return permissions->allows_account("email", "read");
 }
 
@@ -69,12 +71,24 @@ Task<Result<Account, web::Response>> Authenticator::account(Did did) {
   co_return *std::move(found);
 }
 
+/// RFC 7617 §2. Without a configured password nobody is.
+bool Authenticator::is_admin(std::string_view authorization) const {
+  const auto parsed = parse_authorization(authorization);
+  if (!config_.admin_password || !parsed || !web::equal_no_case(parsed->type, "basic")) return false;
+  const auto given = from_base64(parsed->token);
+  return given && crypto::equal(as_text(*given), "admin:" + config_.admin_password->reveal());
+}
+
 // `request` is only read before the first suspension.
 Task<Result<Caller, web::Response>> Authenticator::authenticate(const web::Request& request, Access access) {
   if (access == Access::none) return done(Caller{});
   if (request.headers.count("authorization") > 1)
     return done(refuse(Error::InvalidToken, "Malformed authorization header"));
   const auto header = request.headers.get("authorization");
+  if (access == Access::admin) {
+    if (is_admin(header)) return done(Caller{});
+    return done(refuse(Error::AuthenticationRequired, "Authentication Required"));
+  }
   if (header.empty()) {
     if (access == Access::optional) return done(Caller{});
     return done(refuse(Error::AuthMissing, "Authentication Required"));

@@ -24,6 +24,7 @@ enum class Access {
   session_takendown,  // the same, and sessions of taken-down accounts
   refresh,            // a refresh token
   refresh_expired,    // the same, also when it has expired
+  admin,              // the operator, by the admin password
 };
 
 enum class RepoAction { create, update, remove };
@@ -61,6 +62,7 @@ class Authenticator {
   void add_headers(bool dpop, Access access, web::Response& response) const;
 
  private:
+  bool is_admin(std::string_view authorization) const;
   Task<Result<Caller, web::Response>> session(std::string token, Access access);
   Task<Result<Caller, web::Response>> dpop(OauthRequest request, Access access);
   Task<Result<Account, web::Response>> account(Did did);

@@ -10,15 +10,19 @@
 #include "base/bytes.h"
 #include "base/secret.h"
 #include "crypto/key.h"
+#include "pds/sign_up_policy.h"
 
 namespace latchkey::pds {
 
 struct Config {
   std::string public_url;   // https://pds.example, no trailing slash; the service endpoint of accounts
   std::string service_did;  // did:web:pds.example; audience of session tokens
-  std::vector<std::string> handle_domains;  // each with its leading dot: ".pds.example"
-  std::string version;                      // what /xrpc/_health answers
-  bool invite_required = false;
+  std::vector<std::string> handle_domains;               // each with its leading dot: ".pds.example"
+  std::string version;                                   // what /xrpc/_health answers
+  SignUpPolicy sign_up;                                  // for everybody, whatever way they come
+  bool invite_required = false;                          // createAccount asks for an invite code
+  std::optional<Secret<std::string>> magic_invite_code;  // good for any number of accounts
+  std::optional<Secret<std::string>> admin_password;     // absent: nobody is admin
   std::size_t blob_upload_limit = 5 << 20;
   std::optional<std::string> privacy_policy_url, terms_of_service_url, contact_email;
   std::size_t min_password_length = 8;

@@ -41,6 +41,13 @@ class FilePlc final : public PlcClient {
     operations_.emplace(std::move(did), std::move(operation));
     co_return {};
   }
+  // The child makes accounts and changes none.
+  Task<Result<void, PlcFault>> append(Did, plc::Operation) override {
+    throw std::logic_error("genesis operations only");
+  }
+  Task<Result<std::vector<plc::LogEntry>, PlcFault>> log(Did) override {
+    throw std::logic_error("genesis operations only");
+  }
   Task<Result<std::optional<json::Value>, PlcFault>> resolve(std::string did) override {
     auto found = operations_.find(did);
     if (found == operations_.end()) co_return std::optional<json::Value>();

@@ -24,9 +24,10 @@ Task<Answer> create_account(Pds& pds, Call call) {
     if (!key) co_return invalid("Input/recoveryKey must be a valid did:key");
     recovery_key = *std::move(key);
   }
-  if (pds.config().invite_required)
-    co_return refuse(Error::InvalidInviteCode,
-                     invite_code ? "Provided invite code not available" : "No invite code provided");
+  if (!pds.config().invite_required)
+    invite_code.reset();  // what is not asked for is not spent
+  else if (!invite_code)
+    co_return refuse(Error::InvalidInviteCode, "No invite code provided");
   if (!email_text) co_return invalid("Email is required");
   auto email = mail::EmailAddress::parse(*email_text);
   if (!email) co_return invalid("This email address is not supported, please use a different email.");
@@ -36,7 +37,8 @@ Task<Answer> create_account(Pds& pds, Call call) {
                  .email_proof = EmailProof::unproven,
                  .email_as_typed = *email_text,
                  .password = std::nullopt,
-                 .recovery_key = std::move(recovery_key)};
+                 .recovery_key = std::move(recovery_key),
+                 .invite_code = std::move(invite_code)};
   if (password) sign_up.password.emplace(*std::move(password));
   CO_TRY(auto account, co_await pds.accounts().create_account(std::move(sign_up)));
   auto tokens = co_await pds.sessions().begin(account);

@@ -29,6 +29,12 @@ struct Event {
 namespace events {
 
 void append(store::Tx&, store::Engine, std::int64_t account_id, EventKind, BytesView payload, Time now);
+/// Events of an account that is being deleted: those without a number go now, the others are noted for
+/// sweep().
+void remove_account(store::Tx&, std::int64_t account_id);
+/// Looks through up to `limit` numbers of the log for events of deleted accounts and removes them. True when
+/// more are left. Finding them takes no index, which every commit would pay for.
+bool sweep(store::Tx&, std::int64_t limit);
 /// Numbers up to `limit` committed rows; how many there were. Only the holder of the sequencer's lock may
 /// call.
 std::int64_t number_pending(store::Tx&, std::int64_t limit);

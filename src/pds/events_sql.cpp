@@ -1,5 +1,7 @@
 #include "pds/events.h"
 
+#include <algorithm>
+
 namespace latchkey::pds::events {
 namespace {
 
@@ -16,6 +18,16 @@ constexpr Sql k_pending{
 constexpr Sql k_remove_pending{"DELETE FROM repo_event_pending WHERE id = ?1"};
 constexpr Sql k_after{
     "SELECT seq, account_id, kind, payload, created_at FROM repo_event WHERE seq > ?1 ORDER BY seq LIMIT ?2"};
+constexpr Sql k_remove_pending_of{"DELETE FROM repo_event_pending WHERE account_id = ?1"};
+constexpr Sql k_note_removal{
+    "INSERT INTO event_removal (account_id, next_seq, last_seq) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING"};
+constexpr Sql k_before_first{"SELECT COALESCE(MIN(seq), 1) - 1 FROM repo_event"};
+constexpr Sql k_removal{
+    "SELECT account_id, next_seq, last_seq FROM event_removal ORDER BY account_id LIMIT 1"};
+constexpr Sql k_remove_events{"DELETE FROM repo_event WHERE seq > ?1 AND seq <= ?2 AND account_id = ?3"};
+constexpr Sql k_note_progress{"UPDATE event_removal SET next_seq = ?2 WHERE account_id = ?1"};
+constexpr Sql k_removal_done{"DELETE FROM event_removal WHERE account_id = ?1"};
+constexpr Sql k_any_removal{"SELECT 1 FROM event_removal LIMIT 1"};
 constexpr Sql k_last{"SELECT COALESCE(MAX(seq), 0) FROM repo_event"};
 
 }  // namespace
@@ -24,6 +36,25 @@ void append(Tx& tx, store::Engine engine, std::int64_t account_id, EventKind kin
             Time now) {
   tx.exec(engine == store::Engine::sqlite ? k_append : k_append_pending, account_id,
           static_cast<std::int64_t>(kind), payload, now);
+}
+
+void remove_account(Tx& tx, std::int64_t account_id) {
+  tx.exec(k_remove_pending_of, account_id);
+  tx.exec(k_note_removal, account_id, tx.one(k_before_first)->int64(0), last_seq(tx));
+}
+
+bool sweep(Tx& tx, std::int64_t limit) {
+  const auto row = tx.one(k_removal);
+  if (!row) return false;
+  const std::int64_t account_id = row->int64(0), from = row->int64(1), last = row->int64(2);
+  const std::int64_t to = std::min(last, from + limit);
+  tx.exec(k_remove_events, from, to, account_id);
+  if (to < last) {
+    tx.exec(k_note_progress, account_id, to);
+    return true;
+  }
+  tx.exec(k_removal_done, account_id);
+  return tx.one(k_any_removal).has_value();
 }
 
 std::int64_t number_pending(Tx& tx, std::int64_t limit) {

@@ -2,7 +2,6 @@
 #include "pds/methods.h"
 #include "pds/pds.h"
 #include "pds/repo_access.h"
-#include "pds/repo_export.h"
 
 namespace latchkey::pds {
 
@@ -12,8 +11,7 @@ Task<Answer> get_repo(Pds& pds, Call call) {
   CO_TRY(auto since, call.text_param("since"));
   if (since && !Tid::parse(*since)) co_return Call::malformed("Params", "since", "tid");
   CO_TRY(auto account, co_await readable_repo(&pds, did, call.caller.account));
-  auto spool = co_await run_task_on(&pds.shared().reads, export_repo(&pds.db(), &pds.repos().cache(), account,
-                                                                     pds.config().export_memory_bytes));
+  auto spool = co_await download_repo(&pds, account);
   if (!spool) co_return refuse(xrpc::Error::RepoNotFound, "Could not find repo for DID: " + did.str());
   co_return car_response(std::move(spool));
 }

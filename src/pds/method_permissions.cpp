@@ -23,6 +23,11 @@ constexpr MethodPermission k_manage_email{Kind::account, "email", "manage"},
     k_manage_repo{Kind::account, "repo", "manage"}, k_handle{Kind::identity, "handle"},
     k_identity{Kind::identity, "*"};
 
+constexpr MethodPermission main_password(MethodPermission permission) {
+  permission.session = MethodPermission::Session::main_password;
+  return permission;
+}
+
 // By name.
 constexpr auto k_table = std::to_array<Row>({
     {"app.bsky.actor.getPreferences", k_rpc},
@@ -52,13 +57,13 @@ constexpr auto k_table = std::to_array<Row>({
     {"com.atproto.admin.updateSubjectStatus", k_refused},
     {"com.atproto.identity.getRecommendedDidCredentials", k_none},
     {"com.atproto.identity.refreshIdentity", k_refused},
-    {"com.atproto.identity.requestPlcOperationSignature", k_identity},
+    {"com.atproto.identity.requestPlcOperationSignature", main_password(k_identity)},
     {"com.atproto.identity.resolveDid", k_none},
     {"com.atproto.identity.resolveHandle", k_none},
     {"com.atproto.identity.resolveIdentity", k_none},
-    {"com.atproto.identity.signPlcOperation", k_identity},
+    {"com.atproto.identity.signPlcOperation", main_password(k_identity)},
     {"com.atproto.identity.submitPlcOperation", k_identity},
-    {"com.atproto.identity.updateHandle", k_handle},
+    {"com.atproto.identity.updateHandle", main_password(k_handle)},
     {"com.atproto.lexicon.resolveLexicon", k_none},
     {"com.atproto.moderation.createReport", k_rpc},
     {"com.atproto.repo.applyWrites", k_repo},
@@ -66,36 +71,36 @@ constexpr auto k_table = std::to_array<Row>({
     {"com.atproto.repo.deleteRecord", k_repo},
     {"com.atproto.repo.describeRepo", k_none},
     {"com.atproto.repo.getRecord", k_none},
-    {"com.atproto.repo.importRepo", k_manage_repo},
+    {"com.atproto.repo.importRepo", main_password(k_manage_repo)},
     {"com.atproto.repo.listMissingBlobs", k_none},
     {"com.atproto.repo.listRecords", k_none},
     {"com.atproto.repo.putRecord", k_repo},
     {"com.atproto.repo.uploadBlob", k_blob},
-    {"com.atproto.server.activateAccount", k_refused},
+    {"com.atproto.server.activateAccount", main_password(k_refused)},
     {"com.atproto.server.checkAccountStatus", k_none},
     {"com.atproto.server.confirmEmail", k_manage_email},
     {"com.atproto.server.createAccount", k_none},
-    {"com.atproto.server.createAppPassword", k_refused},
+    {"com.atproto.server.createAppPassword", main_password(k_refused)},
     {"com.atproto.server.createInviteCode", k_refused},
     {"com.atproto.server.createInviteCodes", k_refused},
     {"com.atproto.server.createSession", k_none},
-    {"com.atproto.server.deactivateAccount", k_refused},
+    {"com.atproto.server.deactivateAccount", main_password(k_refused)},
     {"com.atproto.server.deleteAccount", k_none},
     {"com.atproto.server.deleteSession", k_refused},
     {"com.atproto.server.describeServer", k_none},
-    {"com.atproto.server.getAccountInviteCodes", k_refused},
+    {"com.atproto.server.getAccountInviteCodes", main_password(k_refused)},
     {"com.atproto.server.getServiceAuth", k_rpc},
     {"com.atproto.server.getSession", k_none},
     {"com.atproto.server.listAppPasswords", k_refused},
     {"com.atproto.server.refreshSession", k_refused},
-    {"com.atproto.server.requestAccountDelete", k_refused},
+    {"com.atproto.server.requestAccountDelete", main_password(k_refused)},
     {"com.atproto.server.requestEmailConfirmation", k_manage_email},
-    {"com.atproto.server.requestEmailUpdate", k_refused},
+    {"com.atproto.server.requestEmailUpdate", main_password(k_refused)},
     {"com.atproto.server.requestPasswordReset", k_none},
     {"com.atproto.server.reserveSigningKey", k_none},
     {"com.atproto.server.resetPassword", k_none},
     {"com.atproto.server.revokeAppPassword", k_refused},
-    {"com.atproto.server.updateEmail", k_refused},
+    {"com.atproto.server.updateEmail", main_password(k_refused)},
     {"com.atproto.sync.getBlob", k_none},
     {"com.atproto.sync.getBlocks", k_none},
     {"com.atproto.sync.getCheckout", k_none},
@@ -158,6 +163,13 @@ Result<void, Fault> check_permission(const MethodPermission& needed, const oauth
       return fail(scope_missing(oauth::Permissions::missing_identity(needed.attr)));
   }
   std::abort();
+}
+
+Result<void, Fault> check_session(const MethodPermission& needed, SessionScope scope) {
+  const bool app_password = scope == SessionScope::app_pass || scope == SessionScope::app_pass_privileged;
+  if (needed.session == MethodPermission::Session::main_password && app_password)
+    return fail(Fault{.code = Error::InvalidToken, .message = "Bad token scope"});
+  return {};
 }
 
 Fault scope_missing(const std::string& scope) {

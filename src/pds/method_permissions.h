@@ -1,6 +1,7 @@
 #pragma once
-// Which permission each method asks of a caller with OAuth credentials. One table, also for methods that are
-// not served here yet, so that none is ever served without one.
+// Which permission each method asks of its caller: of an app with OAuth credentials, and of a session that
+// was begun with an app password. One table, also for methods that are not served here yet, so that none is
+// ever served without one.
 
 #include <string>
 #include <string_view>
@@ -8,6 +9,7 @@
 #include "atproto/xrpc/error.h"
 #include "base/result.h"
 #include "oauth/scopes/permissions.h"
+#include "pds/session_service.h"
 
 namespace latchkey::pds {
 
@@ -24,6 +26,10 @@ struct MethodPermission {
   };
   Kind kind;
   std::string_view attr = {}, action = {};
+  /// Of legacy sessions. main_password: what an app password was not given for, since it would outlast the
+  /// app password or hand the account over.
+  enum class Session { any, main_password };
+  Session session = Session::any;
 };
 
 /// nullptr for methods the table does not know. They are passed on to another service, which takes `rpc`.
@@ -31,6 +37,9 @@ const MethodPermission* permission_of(std::string_view nsid);
 
 /// What can be said before the request is read. Errors: Forbidden, ScopeMissingError.
 Result<void, xrpc::Fault> check_permission(const MethodPermission& needed, const oauth::Permissions& granted);
+
+/// The same for a legacy session. Errors: InvalidToken.
+Result<void, xrpc::Fault> check_session(const MethodPermission& needed, SessionScope scope);
 
 /// ScopeMissingError, naming the scope that would have done.
 xrpc::Fault scope_missing(const std::string& scope);

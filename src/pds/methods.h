@@ -27,15 +27,26 @@ std::span<const Method> methods();
 void add_methods(web::Router& router, Pds& pds, std::span<const Method> served);
 
 // com.atproto.server
+Task<Answer> activate_account(Pds&, Call);
+Task<Answer> check_account_status(Pds&, Call);
 Task<Answer> create_account(Pds&, Call);
+Task<Answer> create_app_password(Pds&, Call);
+Task<Answer> create_invite_code(Pds&, Call);
+Task<Answer> create_invite_codes(Pds&, Call);
 Task<Answer> create_session(Pds&, Call);
+Task<Answer> deactivate_account(Pds&, Call);
+Task<Answer> delete_account(Pds&, Call);
 Task<Answer> delete_session(Pds&, Call);
 Task<Answer> describe_server(Pds&, Call);
 Task<Answer> get_service_auth(Pds&, Call);
 Task<Answer> get_session(Pds&, Call);
+Task<Answer> list_app_passwords(Pds&, Call);
 Task<Answer> refresh_session(Pds&, Call);
+Task<Answer> request_account_delete(Pds&, Call);
+Task<Answer> revoke_app_password(Pds&, Call);
 // com.atproto.identity
 Task<Answer> resolve_handle(Pds&, Call);
+Task<Answer> update_handle(Pds&, Call);
 // com.atproto.lexicon
 Task<Answer> resolve_lexicon(Pds&, Call);
 // com.atproto.repo

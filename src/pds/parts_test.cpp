@@ -58,6 +58,57 @@ TEST(HttpPlcClient, ReadsTheDirectorysAnswers) {
   }
 }
 
+TEST(HttpPlcClient, FindsInTheLogWhetherAnOperationGotThrough) {
+  SeededRng rng(12);
+  const auto key = crypto::PrivateKey::generate(crypto::Curve::k256, rng);
+  const auto sign = [&](const char* handle, std::optional<Cid> prev) {
+    return plc::Operation::sign(
+        plc::PlcOperation{.data = plc::atproto_data({key.public_key().did_key()}, key.public_key(), handle,
+                                                    "https://pds.test"),
+                          .prev = std::move(prev)},
+        key);
+  };
+  const auto first = sign("alice.test", std::nullopt);
+  const auto next = sign("wonder.test", first.cid()), other = sign("land.test", first.cid());
+  const Did did = plc::did_of(first);
+  const auto log_of = [&](std::initializer_list<plc::Operation> operations) {
+    json::Array entries;
+    for (const auto& operation : operations)
+      entries.push_back(plc::audit_json(
+          did,
+          {.operation = operation, .cid = operation.cid(), .created_at = from_unix_seconds(1'700'000'000)}));
+    return json::Value(std::move(entries)).dump();
+  };
+  const auto without = log_of({first}), with = log_of({first, next}), overtaken = log_of({first, other});
+  for (const auto& [answers, outcome, why] : {
+           PlcRow{{{200, ""}}, "ok", "taken"},
+           PlcRow{{{400, ""}, {200, with}}, "ok", "it has it already"},
+           PlcRow{{{0, ""}, {200, with}}, "ok", "the answer was lost"},
+           PlcRow{{{400, ""}, {200, without}}, "refused", "its last word"},
+           PlcRow{{{400, ""}, {200, overtaken}}, "refused", "another one was first"},
+           PlcRow{{{400, ""}, {404, ""}}, "refused", "no such DID"},
+           PlcRow{{{400, ""}, {500, ""}}, "unreachable", "nobody knows"},
+           PlcRow{{{400, ""}, {200, "[]"}}, "unreachable", "a log without a beginning"},
+           PlcRow{{{400, ""}, {200, log_of({next})}}, "unreachable", "a log of some other DID"},
+           PlcRow{{{409, ""}, {200, without}}, "unreachable", "busy"},
+           PlcRow{{{429, ""}, {200, without}}, "unreachable", "asks for patience"},
+           PlcRow{{{500, ""}, {200, without}}, "unreachable", "a server in trouble may recover"},
+           PlcRow{{{0, ""}, {200, without}}, "unreachable", "the request may still be on its way"},
+       }) {
+    ScriptedFetch fetch;
+    fetch.answers = answers;
+    HttpPlcClient plc(fetch, "https://plc.test/");
+    const auto result = run(plc.append(did, next));
+    const std::string got = result                                           ? "ok"
+                            : result.error().kind == PlcFault::Kind::refused ? "refused"
+                                                                             : "unreachable";
+    EXPECT_EQ(got, outcome) << why;
+    EXPECT_EQ(fetch.asked.at(0), "POST https://plc.test/" + did.str());
+    if (fetch.asked.size() > 1) EXPECT_EQ(fetch.asked[1], "GET https://plc.test/" + did.str() + "/log/audit");
+    EXPECT_TRUE(fetch.answers.empty()) << why;
+  }
+}
+
 TEST(HttpPlcClient, ResolvesDocuments) {
   ScriptedFetch fetch;
   HttpPlcClient plc(fetch, "https://plc.test");

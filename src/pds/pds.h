@@ -2,16 +2,19 @@
 // The personal data server: its services and the routes they answer. apps/ and dev build one.
 //
 //   pds::Pds pds(config, {.db = db, .clock = clock, …});
-//   co_await pds.accounts().resume_unfinished(pds::Unfinished::all);
+//   co_await pds.resume_unfinished(pds::Unfinished::all);
 //   server.mount("/", pds::routes(pds));          // pds::routes returns a web::Router
 
 #include "atproto/identity/resolver.h"
 #include "atproto/lexicon/resolver.h"
+#include "pds/account_lifecycle.h"
 #include "pds/account_service.h"
+#include "pds/account_settings.h"
 #include "pds/authenticator.h"
 #include "pds/config.h"
 #include "pds/did_docs.h"
 #include "pds/handles.h"
+#include "pds/identity_service.h"
 #include "pds/repo_service.h"
 #include "pds/session_service.h"
 #include "web/router.h"
@@ -29,12 +32,18 @@ struct Parts {
   OauthVerifier* oauth = nullptr;          // null: no OAuth on resource routes
   identity::Resolver* resolver = nullptr;  // for handles of others; null: they are not found
   lexicon::Resolver* lexicons = nullptr;   // null: none is found
+  AccountMailer* mailer = nullptr;         // null: what needs a mail is refused
+  RecentSignIn recent_sign_in = {};        // null: no account without password is deleted over XRPC
 };
 
 class Pds {
  public:
   Pds(Config config, Parts parts);
   Pds(const Pds&) = delete;
+
+  /// Finishes or removes what a crash or an unreachable directory has left. How much is still open. Call it
+  /// at start, before accepting requests, and now and then.
+  Task<std::size_t> resume_unfinished(Unfinished which);
 
   const Config& config() const { return config_; }
   store::Database& db() { return shared_.db; }
@@ -44,6 +53,9 @@ class Pds {
   RepoService& repos() { return repos_; }
   AccountService& accounts() { return accounts_; }
   SessionService& sessions() { return sessions_; }
+  AccountSettings& settings() { return settings_; }
+  IdentityService& identity() { return identity_; }
+  AccountLifecycle& lifecycle() { return lifecycle_; }
   DidDocs& did_docs() { return did_docs_; }
   Authenticator& authenticator() { return authenticator_; }
   identity::Resolver* resolver() { return resolver_; }
@@ -60,6 +72,9 @@ class Pds {
   AccountService accounts_;
   SessionService sessions_;
   DidDocs did_docs_;
+  AccountSettings settings_;
+  IdentityService identity_;
+  AccountLifecycle lifecycle_;
   Authenticator authenticator_;
 };
 

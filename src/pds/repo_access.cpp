@@ -17,6 +17,12 @@ Task<Result<Account, xrpc::Fault>> readable_repo(Pds* pds, AtIdentifier repo,
   co_return *std::move(account);
 }
 
+Task<std::shared_ptr<Spool>> download_repo(Pds* pds, Account account) {
+  co_return co_await run_task_on(
+      &pds->shared().reads,
+      export_repo(&pds->db(), &pds->repos().cache(), std::move(account), pds->config().export_memory_bytes));
+}
+
 Task<std::optional<Account>> active_repo(Pds* pds, AtIdentifier repo) {
   auto account = co_await pds->accounts().find(std::move(repo));
   if (!account || !account->active()) co_return std::nullopt;

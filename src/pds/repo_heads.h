@@ -31,6 +31,9 @@ enum class Advance {
 /// The compare-and-swap all commits pass: two writers that build on the same commit never both succeed.
 Advance advance(store::Tx&, std::int64_t account_id, const Cid& from, const RepoHead& to);
 void remove(store::Tx&, std::int64_t account_id);
+/// Until this transaction ends no other one advances the head. For events that must stand in order with those
+/// of commits (see events.h).
+void lock(store::Tx&, std::int64_t account_id);
 
 }  // namespace repo_heads
 }  // namespace latchkey::pds

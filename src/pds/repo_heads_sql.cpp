@@ -14,6 +14,7 @@ constexpr Sql k_advance{
     "WHERE account_id = ?1 AND commit_cid = ?2 AND EXISTS (SELECT 1 FROM account WHERE id = ?1 "
     "AND activated_at IS NOT NULL AND deactivated_at IS NULL AND takedown_ref IS NULL)"};
 constexpr Sql k_commit_is{"SELECT 1 FROM repo_head WHERE account_id = ?1 AND commit_cid = ?2"};
+constexpr Sql k_lock{"UPDATE repo_head SET rev = rev WHERE account_id = ?1"};
 constexpr Sql k_remove{"DELETE FROM repo_head WHERE account_id = ?1"};
 
 }  // namespace
@@ -38,5 +39,7 @@ Advance advance(store::Tx& tx, std::int64_t account_id, const Cid& from, const R
 }
 
 void remove(store::Tx& tx, std::int64_t account_id) { tx.exec(k_remove, account_id); }
+
+void lock(store::Tx& tx, std::int64_t account_id) { tx.exec(k_lock, account_id); }
 
 }  // namespace latchkey::pds::repo_heads

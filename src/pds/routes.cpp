@@ -15,6 +15,8 @@ constexpr std::size_t k_record_limit = 2 << 20;
 
 constexpr Method k_methods[] = {
     {"com.atproto.identity.resolveHandle", Verb::query, Access::none, Input::none, 0, resolve_handle},
+    {"com.atproto.identity.updateHandle", Verb::procedure, Access::session, Input::json, k_json_limit,
+     update_handle},
     {"com.atproto.lexicon.resolveLexicon", Verb::query, Access::none, Input::none, 0, resolve_lexicon},
     {"com.atproto.repo.applyWrites", Verb::procedure, Access::session, Input::json, k_record_limit,
      apply_writes},
@@ -26,17 +28,36 @@ constexpr Method k_methods[] = {
     {"com.atproto.repo.getRecord", Verb::query, Access::none, Input::none, 0, get_record},
     {"com.atproto.repo.listRecords", Verb::query, Access::none, Input::none, 0, list_records},
     {"com.atproto.repo.putRecord", Verb::procedure, Access::session, Input::json, k_record_limit, put_record},
+    {"com.atproto.server.activateAccount", Verb::procedure, Access::session, Input::none, 0,
+     activate_account},
+    {"com.atproto.server.checkAccountStatus", Verb::query, Access::session, Input::none, 0,
+     check_account_status},
     {"com.atproto.server.createAccount", Verb::procedure, Access::none, Input::json, k_json_limit,
      create_account},
+    {"com.atproto.server.createAppPassword", Verb::procedure, Access::session, Input::json, k_json_limit,
+     create_app_password},
+    {"com.atproto.server.createInviteCode", Verb::procedure, Access::admin, Input::json, k_json_limit,
+     create_invite_code},
+    {"com.atproto.server.createInviteCodes", Verb::procedure, Access::admin, Input::json, k_json_limit,
+     create_invite_codes},
     {"com.atproto.server.createSession", Verb::procedure, Access::none, Input::json, k_json_limit,
      create_session},
+    {"com.atproto.server.deactivateAccount", Verb::procedure, Access::session_takendown, Input::json,
+     k_json_limit, deactivate_account},
+    {"com.atproto.server.deleteAccount", Verb::procedure, Access::none, Input::json, k_json_limit,
+     delete_account},
     {"com.atproto.server.deleteSession", Verb::procedure, Access::refresh_expired, Input::none, 0,
      delete_session},
     {"com.atproto.server.describeServer", Verb::query, Access::none, Input::none, 0, describe_server},
     {"com.atproto.server.getServiceAuth", Verb::query, Access::session_takendown, Input::none, 0,
      get_service_auth},
     {"com.atproto.server.getSession", Verb::query, Access::session_takendown, Input::none, 0, get_session},
+    {"com.atproto.server.listAppPasswords", Verb::query, Access::session, Input::none, 0, list_app_passwords},
     {"com.atproto.server.refreshSession", Verb::procedure, Access::refresh, Input::none, 0, refresh_session},
+    {"com.atproto.server.requestAccountDelete", Verb::procedure, Access::session, Input::none, 0,
+     request_account_delete},
+    {"com.atproto.server.revokeAppPassword", Verb::procedure, Access::session, Input::json, k_json_limit,
+     revoke_app_password},
     {"com.atproto.sync.getLatestCommit", Verb::query, Access::optional, Input::none, 0, get_latest_commit},
     {"com.atproto.sync.getRecord", Verb::query, Access::optional, Input::none, 0, sync_get_record},
     {"com.atproto.sync.getRepo", Verb::query, Access::optional, Input::none, 0, get_repo},
@@ -84,12 +105,13 @@ Task<web::Response> answer(Pds* pds, const Method* method, web::Request request)
   auto caller = co_await pds->authenticator().authenticate(call.request, method->access);
   if (!caller) co_return std::move(caller).error();
   call.caller = *std::move(caller);
-  if (call.caller.account && call.caller.account->kind == Credentials::Kind::oauth) {
+  if (const auto& who = call.caller.account) {
     const auto* needed = permission_of(method->nsid);
     // A method without a line in the table would be open to every app.
     if (!needed) throw std::logic_error("no permission is known for " + std::string(method->nsid));
-    if (auto may = check_permission(*needed, *call.caller.account->permissions); !may)
-      co_return response_of(may.error());
+    const auto may = who->kind == Credentials::Kind::oauth ? check_permission(*needed, *who->permissions)
+                                                           : check_session(*needed, who->scope);
+    if (!may) co_return response_of(may.error());
   }
   if (auto read = read_call(*method, call); !read) co_return response_of(read.error());
   auto answered = co_await method->handler(*pds, std::move(call));

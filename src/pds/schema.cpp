@@ -74,6 +74,63 @@ CREATE TABLE refresh_token (
   app_password TEXT
 ) WITHOUT ROWID;
 CREATE INDEX refresh_token_account ON refresh_token (account_id, expires_at);
+)sql"},
+                                             {"pds", 2, R"sql(
+-- A signed PLC operation between "decided here" and "in the directory and here". One an account at a time;
+-- its handle is reserved meanwhile.
+CREATE TABLE plc_update (
+  account_id BIGINT NOT NULL PRIMARY KEY,
+  operation TEXT NOT NULL,
+  handle TEXT UNIQUE,
+  created_at BIGINT NOT NULL
+);
+CREATE INDEX plc_update_created ON plc_update (created_at);
+
+CREATE TABLE app_password (
+  account_id BIGINT NOT NULL,
+  name TEXT NOT NULL,
+  password_hash BLOB NOT NULL,
+  privileged BIGINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (account_id, name)
+) WITHOUT ROWID;
+
+CREATE TABLE mailed_token (
+  account_id BIGINT NOT NULL,
+  purpose BIGINT NOT NULL,
+  token_hash BLOB NOT NULL,
+  expires_at BIGINT NOT NULL,
+  hour_began BIGINT NOT NULL,
+  hour_count BIGINT NOT NULL,
+  day_began BIGINT NOT NULL,
+  day_count BIGINT NOT NULL,
+  PRIMARY KEY (account_id, purpose)
+) WITHOUT ROWID;
+
+CREATE TABLE invite (
+  code TEXT NOT NULL PRIMARY KEY,
+  max_uses BIGINT NOT NULL,
+  uses BIGINT NOT NULL,
+  for_account TEXT NOT NULL,
+  created_by TEXT NOT NULL,
+  created_at BIGINT NOT NULL,
+  disabled_at BIGINT
+);
+CREATE INDEX invite_created ON invite (created_at, code);
+
+CREATE TABLE invite_use (
+  account_id BIGINT NOT NULL PRIMARY KEY,
+  code TEXT NOT NULL,
+  used_at BIGINT NOT NULL
+);
+CREATE INDEX invite_use_code ON invite_use (code);
+
+-- Events of accounts that were deleted, still to be taken out of the log: those after next_seq, up to last_seq.
+CREATE TABLE event_removal (
+  account_id BIGINT NOT NULL PRIMARY KEY,
+  next_seq BIGINT NOT NULL,
+  last_seq BIGINT NOT NULL
+);
 )sql"}};
 
 }  // namespace

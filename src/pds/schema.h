@@ -5,7 +5,8 @@
 
 namespace latchkey::pds {
 
-/// Tables account, account_creation, record, repo_head, repo_event, repo_event_pending, refresh_token.
+/// Tables account, account_creation, app_password, event_removal, invite, invite_use, mailed_token,
+/// plc_update, record, refresh_token, repo_event, repo_event_pending, repo_head.
 std::span<const store::Migration> migrations();
 
 }  // namespace latchkey::pds

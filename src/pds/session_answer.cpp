@@ -18,10 +18,15 @@ Task<json::Object> session_fields(Pds* pds, Account account, EmailFields email) 
   co_return out;
 }
 
-Task<web::Response> session_response(Pds* pds, Account account, SessionTokens tokens) {
+EmailFields email_fields(SessionScope scope) {
+  return scope == SessionScope::access || scope == SessionScope::takendown ? EmailFields::show
+                                                                           : EmailFields::hide;
+}
+
+Task<web::Response> session_response(Pds* pds, Account account, SessionTokens tokens, EmailFields email) {
   json::Object out{{"accessJwt", std::move(tokens.access_jwt)},
                    {"refreshJwt", std::move(tokens.refresh_jwt)}};
-  for (const auto& member : co_await session_fields(pds, std::move(account), EmailFields::show))
+  for (const auto& member : co_await session_fields(pds, std::move(account), email))
     out.append(member.key, member.value);
   auto response = web::Response::json(std::move(out));
   response.header("Cache-Control", "no-store");

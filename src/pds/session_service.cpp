@@ -18,6 +18,10 @@ std::unexpected<Fault> refuse(Error code, std::string message, std::string detai
   return fail(Fault{.code = code, .message = std::move(message), .detail = std::move(detail)});
 }
 
+std::unexpected<Fault> wrong_password() {
+  return refuse(Error::AuthenticationRequired, "Invalid identifier or password");
+}
+
 struct Claims {
   Did did;
   SessionScope scope;
@@ -101,13 +105,14 @@ const std::string& SessionService::decoy() {
   return decoy_;
 }
 
-Task<Result<Account, Fault>> SessionService::log_in(std::string identifier, Secret<std::string> password) {
+Task<Result<LogIn, Fault>> SessionService::log_in(std::string identifier, Secret<std::string> password) {
   if (password.reveal().size() > crypto::k_max_password_bytes)
     co_return refuse(Error::AuthenticationRequired, "Password too long. Consider resetting your password.");
 
   struct Found {
     Account account;
     std::optional<std::string> scrypt;
+    std::optional<AppPassword> app_password;
   };
   const auto found = co_await shared_.db.read([&](store::Tx& tx) -> std::optional<Found> {
     std::optional<Account> account;
@@ -117,16 +122,21 @@ Task<Result<Account, Fault>> SessionService::log_in(std::string identifier, Secr
       account = accounts::by_identifier(tx, *id);
     }
     if (!account) return std::nullopt;
-    return Found{*account, accounts::password_scrypt(tx, account->id)};
+    std::optional<AppPassword> app_password;
+    if (const auto hash = hash_app_password(password.reveal(), account->id); hash && !account->taken_down())
+      app_password = app_passwords::find(tx, account->id, *hash);
+    return Found{*account, accounts::password_scrypt(tx, account->id), std::move(app_password)};
   });
+  if (found && found->app_password)
+    co_return LogIn{.account = found->account, .app_password = found->app_password, .password_scrypt = {}};
   const bool usable = found && found->scrypt;
   const bool right =
       co_await run_on(&shared_.passwords, [this, password, stored = usable ? *found->scrypt : std::string()] {
         const std::string& against = decoy();  // made by the first log-in of all, known account or not
         return crypto::verify_password(password.reveal(), stored.empty() ? against : stored);
       });
-  if (!usable || !right) co_return refuse(Error::AuthenticationRequired, "Invalid identifier or password");
-  co_return found->account;
+  if (!usable || !right) co_return wrong_password();
+  co_return LogIn{.account = found->account, .app_password = std::nullopt, .password_scrypt = *found->scrypt};
 }
 
 std::string SessionService::access_jwt(const Did& did, SessionScope scope, Time now) const {
@@ -143,23 +153,55 @@ std::string SessionService::refresh_jwt(const Did& did, const std::string& id, T
 }
 
 namespace {
-SessionScope scope_for(const Account& account) {
-  return account.taken_down() ? SessionScope::takendown : SessionScope::access;
+SessionScope scope_for(const Account& account, const std::optional<AppPassword>& app_password) {
+  if (account.taken_down()) return SessionScope::takendown;
+  if (!app_password) return SessionScope::access;
+  return app_password->privileged == Privileged::yes ? SessionScope::app_pass_privileged
+                                                     : SessionScope::app_pass;
+}
+
+/// A session that has just begun.
+RefreshToken first_token(std::string id, const Account& account,
+                         const std::optional<AppPassword>& app_password, Time now) {
+  return {.id = std::move(id),
+          .account_id = account.id,
+          .expires_at = now + k_refresh_lifetime,
+          .next_id = std::nullopt,
+          .app_password = app_password ? std::optional(app_password->name) : std::nullopt};
 }
 }  // namespace
+
+SessionScope LogIn::scope() const { return scope_for(account, app_password); }
+
+SessionTokens SessionService::tokens(const Did& did, SessionScope scope, const std::string& refresh_id,
+                                     Time now) const {
+  return {.access_jwt = access_jwt(did, scope, now), .refresh_jwt = refresh_jwt(did, refresh_id, now)};
+}
 
 Task<SessionTokens> SessionService::begin(Account account) {
   const Time now = shared_.clock.now();
   const std::string id = shared_.rng.token();
-  co_await shared_.db.write([&](store::Tx& tx) {
-    sessions::insert(tx, {.id = id,
-                          .account_id = account.id,
-                          .expires_at = now + k_refresh_lifetime,
-                          .next_id = std::nullopt,
-                          .app_password = std::nullopt});
-  });
-  co_return SessionTokens{.access_jwt = access_jwt(account.did, scope_for(account), now),
-                          .refresh_jwt = refresh_jwt(account.did, id, now)};
+  co_await shared_.db.write(
+      [&](store::Tx& tx) { sessions::insert(tx, first_token(id, account, std::nullopt, now)); });
+  co_return tokens(account.did, scope_for(account, std::nullopt), id, now);
+}
+
+Task<Result<SessionTokens, Fault>> SessionService::begin(LogIn log_in) {
+  const Time now = shared_.clock.now();
+  const std::string id = shared_.rng.token();
+  CO_TRY_VOID(co_await shared_.db.write([&](store::Tx& tx) -> Result<void, Fault> {
+    // Hashing takes a while. A session begun after its password was changed would outlive the change.
+    const std::int64_t account_id = log_in.account.id;
+    if (log_in.app_password) {
+      const auto now_there = app_passwords::get(tx, account_id, log_in.app_password->name);
+      if (!now_there || now_there->created_at != log_in.app_password->created_at) return wrong_password();
+    } else if (accounts::password_scrypt(tx, account_id) != log_in.password_scrypt) {
+      return wrong_password();
+    }
+    sessions::insert(tx, first_token(id, log_in.account, log_in.app_password, now));
+    return {};
+  }));
+  co_return tokens(log_in.account.did, log_in.scope(), id, now);
 }
 
 Task<Result<RefreshedSession, Fault>> SessionService::refresh(RefreshClaims claims) {
@@ -168,6 +210,7 @@ Task<Result<RefreshedSession, Fault>> SessionService::refresh(RefreshClaims clai
   struct Rotated {
     RefreshToken next;
     Account account;
+    SessionScope scope;
   };
   auto rotated = co_await shared_.db.write([&](store::Tx& tx) -> Result<Rotated, Fault> {
     auto account = accounts::by_did(tx, claims.did);
@@ -177,12 +220,19 @@ Task<Result<RefreshedSession, Fault>> SessionService::refresh(RefreshClaims clai
         sessions::rotate(tx, claims.token_id, proposed, now, now + k_refresh_grace, now + k_refresh_lifetime);
     if (!next || next->account_id != account->id)
       return refuse(Error::ExpiredToken, "Token has been revoked");
-    return Rotated{*std::move(next), *std::move(account)};
+    std::optional<AppPassword> app_password;
+    if (next->app_password) {
+      app_password = app_passwords::get(tx, account->id, *next->app_password);
+      // Its sessions went with it. Whatever is left must not come back as one of the main password.
+      if (!app_password) return refuse(Error::ExpiredToken, "Token has been revoked");
+    }
+    const SessionScope scope = scope_for(*account, app_password);
+    return Rotated{*std::move(next), *std::move(account), scope};
   });
   if (!rotated) co_return fail(std::move(rotated).error());
-  SessionTokens tokens{.access_jwt = access_jwt(claims.did, scope_for(rotated->account), now),
-                       .refresh_jwt = refresh_jwt(claims.did, rotated->next.id, now)};
-  co_return RefreshedSession{.tokens = std::move(tokens), .account = std::move(rotated->account)};
+  auto pair = tokens(claims.did, rotated->scope, rotated->next.id, now);
+  co_return RefreshedSession{
+      .tokens = std::move(pair), .account = std::move(rotated->account), .scope = rotated->scope};
 }
 
 Task<void> SessionService::end(RefreshClaims claims) {

@@ -11,6 +11,7 @@
 #include "atproto/xrpc/error.h"
 #include "base/task.h"
 #include "pds/accounts.h"
+#include "pds/app_passwords.h"
 #include "pds/config.h"
 #include "pds/repo_service.h"
 
@@ -33,6 +34,15 @@ struct SessionTokens {
 struct RefreshedSession {
   SessionTokens tokens;
   Account account;
+  SessionScope scope;
+};
+
+/// What somebody proved to sign in.
+struct LogIn {
+  Account account;
+  std::optional<AppPassword> app_password;  // absent: the main password
+  std::string password_scrypt;              // of the main password; compared again when the session begins
+  SessionScope scope() const;
 };
 
 struct AccessClaims {
@@ -51,11 +61,15 @@ class SessionService {
  public:
   SessionService(Shared shared, const Config& config) : shared_(shared), config_(config) {}
 
-  /// The account a password opens. One scrypt is computed whatever happens, so that unknown names, accounts
-  /// without a password and wrong passwords look the same. Errors: AuthenticationRequired.
-  Task<Result<Account, xrpc::Fault>> log_in(std::string identifier, Secret<std::string> password);
+  /// The account a password or an app password opens. Unless it is a right app password, one scrypt is
+  /// computed whatever happens, so that unknown names, accounts without a password and wrong passwords look
+  /// the same. App passwords do not open accounts that are taken down. Errors: AuthenticationRequired.
+  Task<Result<LogIn, xrpc::Fault>> log_in(std::string identifier, Secret<std::string> password);
 
+  /// Of an account that was just made.
   Task<SessionTokens> begin(Account account);
+  /// Errors: AuthenticationRequired (the password was changed or revoked meanwhile).
+  Task<Result<SessionTokens, xrpc::Fault>> begin(LogIn log_in);
   /// Errors: ExpiredToken (revoked, or replaced and past its grace).
   Task<Result<RefreshedSession, xrpc::Fault>> refresh(RefreshClaims claims);
   Task<void> end(RefreshClaims claims);
@@ -65,6 +79,7 @@ class SessionService {
   Result<RefreshClaims, xrpc::Fault> check_refresh(std::string_view jwt, Time now, Expired expired) const;
 
  private:
+  SessionTokens tokens(const Did& did, SessionScope scope, const std::string& refresh_id, Time now) const;
   std::string access_jwt(const Did& did, SessionScope scope, Time now) const;
   std::string refresh_jwt(const Did& did, const std::string& id, Time now) const;
   const std::string& decoy();

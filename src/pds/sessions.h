@@ -33,6 +33,8 @@ std::optional<RefreshToken> rotate(store::Tx&, std::string_view id, const std::s
 /// The token and every successor it led to.
 void revoke(store::Tx&, std::string_view id);
 void revoke_all(store::Tx&, std::int64_t account_id);
+/// Those an app password began.
+void revoke_of_app_password(store::Tx&, std::int64_t account_id, std::string_view name);
 void remove_expired(store::Tx&, std::int64_t account_id, Time now);
 
 }  // namespace sessions

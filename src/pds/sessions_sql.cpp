@@ -21,6 +21,8 @@ constexpr Sql k_spend{
     "WHERE id = ?1 AND expires_at > ?3 RETURNING account_id, next_id, app_password"};
 constexpr Sql k_revoke{"DELETE FROM refresh_token WHERE id = ?1 RETURNING next_id"};
 constexpr Sql k_revoke_all{"DELETE FROM refresh_token WHERE account_id = ?1"};
+constexpr Sql k_revoke_of_app_password{
+    "DELETE FROM refresh_token WHERE account_id = ?1 AND app_password = ?2"};
 constexpr Sql k_remove_expired{"DELETE FROM refresh_token WHERE account_id = ?1 AND expires_at <= ?2"};
 
 }  // namespace
@@ -67,6 +69,9 @@ void revoke(Tx& tx, std::string_view id) {
 }
 
 void revoke_all(Tx& tx, std::int64_t account_id) { tx.exec(k_revoke_all, account_id); }
+void revoke_of_app_password(Tx& tx, std::int64_t account_id, std::string_view name) {
+  tx.exec(k_revoke_of_app_password, account_id, name);
+}
 void remove_expired(Tx& tx, std::int64_t account_id, Time now) { tx.exec(k_remove_expired, account_id, now); }
 
 }  // namespace latchkey::pds::sessions

@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "atproto/plc/operation.h"
@@ -34,11 +35,39 @@ class MemoryPlc final : public PlcClient {
     if (!operation || plc::did_of(*operation).str() != did || !plc::check_incoming(*operation) ||
         !plc::check_next(Did::parse(did).value(), {}, *operation, Time()))
       co_return fail(PlcFault{PlcFault::Kind::refused, "invalid operation"});
+    logs[did] = {{.operation = *operation, .cid = operation->cid(), .created_at = Time()}};
     operations.insert_or_assign(did, *operation);
     if (after_submit) after_submit();
     if (mode == Mode::crash_after) throw Crash();
     if (mode == Mode::lost_answer) co_return fail(PlcFault{PlcFault::Kind::unreachable, "answer lost"});
     co_return {};
+  }
+
+  Task<Result<void, PlcFault>> append(Did did, plc::Operation operation) override {
+    ++appends;
+    if (before_submit) before_submit();
+    if (mode == Mode::crash_before) throw Crash();
+    if (mode == Mode::unreachable) co_return fail(PlcFault{PlcFault::Kind::unreachable, "down"});
+    auto& log = logs[did.str()];
+    if (holds(log, operation.cid())) co_return {};
+    if (mode == Mode::refuse || !plc::check_incoming(operation) ||
+        !plc::check_next(did, log, operation, Time()))
+      co_return fail(PlcFault{PlcFault::Kind::refused, "no"});
+    log.push_back({.operation = operation, .cid = operation.cid(), .created_at = Time()});
+    operations.insert_or_assign(did.str(), operation);
+    if (after_submit) after_submit();
+    if (mode == Mode::crash_after) throw Crash();
+    if (mode == Mode::lost_answer) co_return fail(PlcFault{PlcFault::Kind::unreachable, "answer lost"});
+    co_return {};
+  }
+
+  Task<Result<std::vector<plc::LogEntry>, PlcFault>> log(Did did) override {
+    if (mode == Mode::unreachable) co_return fail(PlcFault{PlcFault::Kind::unreachable, "down"});
+    const auto found = logs.find(did.str());
+    if (found == logs.end()) co_return fail(PlcFault{PlcFault::Kind::refused, "no such DID"});
+    auto copy = found->second;
+    if (after_log) std::exchange(after_log, nullptr)();
+    co_return copy;
   }
 
   Task<Result<std::optional<json::Value>, PlcFault>> resolve(std::string did) override {
@@ -50,9 +79,27 @@ class MemoryPlc final : public PlcClient {
   }
 
   Mode mode = Mode::normal;
-  std::map<std::string, plc::Operation> operations;
-  std::function<void()> before_submit, after_submit;
-  int submits = 0, resolves = 0;
+  std::map<std::string, plc::Operation> operations;  // the newest of each DID
+  std::map<std::string, std::vector<plc::LogEntry>> logs;
+  std::function<void()> before_submit, after_submit, after_log;
+  int submits = 0, appends = 0, resolves = 0;
+};
+
+/// A mailbox that can be full.
+class FakeMailer final : public AccountMailer {
+ public:
+  Task<Result<void, mail::MailError>> send_account_delete(mail::EmailAddress to, std::string handle,
+                                                          std::string token) override {
+    if (broken) co_return fail(mail::MailError{.kind = mail::MailError::Kind::refused, .detail = "down"});
+    last_to = to.str();
+    last_handle = std::move(handle);
+    last_token = std::move(token);
+    ++sent;
+    co_return {};
+  }
+  bool broken = false;
+  std::string last_to, last_handle, last_token;
+  int sent = 0;
 };
 
 /// Knows tokens by heart.
@@ -100,15 +147,21 @@ inline Config test_config() {
 
 /// What a process holds; a World may have several over one database.
 struct Process {
-  Process(store::Database& db, const Clock& clock, Rng& rng, PlcClient& plc, Config config = test_config())
-      : pds(std::move(config), {.db = db,
-                                .clock = clock,
-                                .rng = rng,
-                                .passwords = passwords,
-                                .reads = reads,
-                                .plc = plc,
-                                .sealer = crypto::Sealer(Secret<Bytes>(Bytes(32, 7))),
-                                .oauth = &oauth}),
+  Process(store::Database& db, const Clock& clock, Rng& rng, PlcClient& plc, Config config = test_config(),
+          identity::Resolver* resolver = nullptr)
+      : pds(std::move(config),
+            {.db = db,
+             .clock = clock,
+             .rng = rng,
+             .passwords = passwords,
+             .reads = reads,
+             .plc = plc,
+             .sealer = crypto::Sealer(Secret<Bytes>(Bytes(32, 7))),
+             .oauth = &oauth,
+             .resolver = resolver,
+             .mailer = &mailer,
+             .recent_sign_in = [this](store::Tx&, const Did& did,
+                                      Time) { return recently_signed_in.contains(did.str()); }}),
         router(routes(pds)) {}
 
   Answered send(web::Request request) {
@@ -134,6 +187,8 @@ struct Process {
 
   ThreadPool passwords{1}, reads{1};
   FakeOauth oauth;
+  FakeMailer mailer;
+  std::set<std::string> recently_signed_in;
   Pds pds;
   web::Router router;
 
@@ -158,8 +213,9 @@ struct SignedIn {
 };
 
 struct World {
-  explicit World(store::Engine engine = store::Engine::sqlite, Config config = test_config())
-      : database(engine, migrations()), process(*database, clock, rng, plc, config) {}
+  explicit World(store::Engine engine = store::Engine::sqlite, Config config = test_config(),
+                 identity::Resolver* resolver = nullptr)
+      : database(engine, migrations()), process(*database, clock, rng, plc, config, resolver) {}
 
   store::Database& db() { return *database; }
   Pds& pds() { return process.pds; }
