@@ -30,6 +30,7 @@ endfunction()
 
 embed(templates "${TEMPLATES}" templates)
 embed(static "${STATIC}" static_files)
+embed(messages "${MESSAGES}" messages)
 
 file(WRITE ${OUT} "#include \"ui/embedded.h\"
 
@@ -42,6 +43,9 @@ ${templates_body}}
 
 web::EmbeddedFiles static_files() {
 ${static_files_body}}
+
+web::EmbeddedFiles messages() {
+${messages_body}}
 
 }  // namespace latchkey::ui
 ")

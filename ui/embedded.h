@@ -1,5 +1,5 @@
 #pragma once
-// The files of ui/templates and ui/static, compiled in.
+// The files of ui/templates, ui/static and ui/messages, compiled in.
 
 #include "web/embedded.h"
 
@@ -7,5 +7,6 @@ namespace latchkey::ui {
 
 web::EmbeddedFiles templates();
 web::EmbeddedFiles static_files();
+web::EmbeddedFiles messages();
 
 }  // namespace latchkey::ui

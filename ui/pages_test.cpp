@@ -6,6 +6,7 @@
 #include <regex>
 
 #include "ui/embedded.h"
+#include "web/messages.h"
 #include "web/template.h"
 
 namespace latchkey {
@@ -28,6 +29,14 @@ json::Object hostile_view() {
                                  "title",
                                  "service_host",
                                  "brand_css",
+                                 "operator_name",
+                                 "operator_logo",
+                                 "favicon",
+                                 "home_url",
+                                 "terms_url",
+                                 "privacy_url",
+                                 "support_url",
+                                 "has_operator_links",
                                  "csrf",
                                  "app_name",
                                  "app_host",
@@ -44,6 +53,11 @@ json::Object hostile_view() {
                                  "different_action",
                                  "recover_url",
                                  "client_id",
+                                 "handle_suffix",
+                                 "typed_handle",
+                                 "invite",
+                                 "invite_code",
+                                 "sign_up_note",
                                  "handle",
                                  "did",
                                  "redirect_host",
@@ -63,6 +77,8 @@ json::Object hostile_view() {
                                  "text",
                                  "html_url",
                                  "mailbox_url",
+                                 "all_url",
+                                 "to_url",
                                  "filter_to",
                                  "version",
                                  "app_url",
@@ -85,7 +101,9 @@ json::Object hostile_view() {
                                  "name",
                                  "service_name",
                                  "minutes"});
-  for (const char* flag : {"has_providers", "has_messages", "selected", "record", "good"})
+  view.set("detail", k_hostile);
+  view.set("languages", json::Array{list_item({"language_tag", "language_name", "language_url"})});
+  for (const char* flag : {"has_languages", "has_providers", "has_messages", "selected", "record", "good"})
     view.set(flag, true);
   auto provider = list_item({"provider_label", "provider_url"});
   provider.set("provider_google", true).set("provider_github", true);
@@ -102,8 +120,9 @@ json::Object hostile_view() {
   session.set("permissions", json::Array{list_item({"permission"})});
   app.set("sessions", json::Array{session});
   view.set("apps", json::Array{app});
-  view.set("devices", json::Array{list_item({"device_id", "device_agent", "device_ip", "device_since",
-                                             "device_seen", "device_here"})});
+  view.set("devices",
+           json::Array{list_item({"device_id", "device_agent", "device_ip", "device_since",
+                                  "device_since_iso", "device_seen", "device_seen_iso", "device_here"})});
   return view;
 }
 
@@ -114,10 +133,11 @@ struct Page {
 // Every template that is a page or the HTML of a mail, in each state that a flag switches.
 std::vector<Page> pages() {
   static const web::StaticFiles k_assets(ui::static_files());
-  static const web::Templates k_templates(ui::templates(), &k_assets);
+  static const web::Messages k_messages(ui::messages());
+  static const web::Templates k_templates(ui::templates(), &k_assets, &k_messages);
   std::vector<Page> out;
   for (const auto& file : ui::templates()) {
-    if (!file.path.ends_with(".html")) continue;
+    if (!file.path.ends_with(".html") || file.path == "mail_layout.html") continue;  // no mail by itself
     const std::string name(file.path.substr(0, file.path.size() - 5));
     for (const bool on : {false, true}) {
       auto view = hostile_view();
@@ -194,7 +214,8 @@ TEST(Pages, HaveNoIdTwice) {
 
 TEST(Mails, CarryTheCodeInBothForms) {
   const web::StaticFiles assets(ui::static_files());
-  const web::Templates templates(ui::templates(), &assets);
+  const web::Messages messages(ui::messages());
+  const web::Templates templates(ui::templates(), &assets, &messages);
   const json::Object view{{"code", "04718252"},         {"name", "O'Brien & Co"},     {"app_name", "<App>"},
                           {"service_name", "Latchkey"}, {"service_host", "pds.test"}, {"minutes", 10}};
   for (const char* name : {"mail_code", "mail_welcome_code"}) {

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "ui/embedded.h"
+#include "web/messages.h"
 #include "web/template.h"
 
 namespace latchkey {
@@ -8,12 +9,14 @@ namespace {
 
 TEST(Ui, EveryTemplateIsAcceptedAndRenders) {
   const web::StaticFiles assets(ui::static_files());
-  const web::Templates templates(ui::templates(), &assets);
+  const web::Messages messages(ui::messages());
+  const web::Templates templates(ui::templates(), &assets, &messages);
   ASSERT_FALSE(ui::templates().empty());
   for (const auto& file : ui::templates()) {
     auto name = file.path;
     if (name.ends_with(".html")) name.remove_suffix(5);
-    EXPECT_NO_THROW(templates.render(name, json::Object{})) << name;
+    for (const auto& words : messages.all())
+      EXPECT_NO_THROW(templates.render(name, json::Object{}, words.lang())) << name << " " << words.lang();
   }
 }
 

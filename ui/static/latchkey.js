@@ -33,14 +33,16 @@ for (const field of document.querySelectorAll("input[data-digits]")) {
   });
 }
 
-// Times in the reader's own zone and words.
+// Times in the reader's own zone, and in the page's language as they write it.
+const language = document.documentElement.lang || "en";
+const locale = navigator.languages.find((tag) => tag.split("-")[0] === language) ?? language;
 const show_times = (root) => {
   for (const time of root.querySelectorAll("time[data-local]")) {
     const at = new Date(time.dateTime);
     if (Number.isNaN(at.getTime())) continue;
     const today = at.toDateString() === new Date().toDateString();
     time.title = time.textContent;
-    time.textContent = new Intl.DateTimeFormat(undefined, today ? { timeStyle: "medium" } : { dateStyle: "medium", timeStyle: "short" }).format(at);
+    time.textContent = new Intl.DateTimeFormat(locale, today ? { timeStyle: "medium" } : { dateStyle: "medium", timeStyle: "short" }).format(at);
   }
 };
 show_times(document);
@@ -52,7 +54,7 @@ if (navigator.clipboard) {
     button.addEventListener("click", async () => {
       await navigator.clipboard.writeText(button.dataset.copy);
       const label = button.textContent;
-      button.textContent = "Copied";
+      button.textContent = button.dataset.copied;
       setTimeout(() => { button.textContent = label; }, 1500);
     });
   }
