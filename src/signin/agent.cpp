@@ -19,6 +19,9 @@ constexpr std::array k_systems{Word{"iPhone", "iPhone"},   Word{"iPad", "iPad"},
                                Word{"Windows", "Windows"}, Word{"Macintosh", "macOS"},
                                Word{"Linux", "Linux"}};
 
+constexpr std::string_view k_unknown_browser = "A browser";
+constexpr std::string_view k_on = " on ";
+
 std::string_view find(const auto& words, std::string_view text) {
   for (const auto& [sign, word] : words)
     if (text.find(sign) != std::string_view::npos) return word;
@@ -29,9 +32,17 @@ std::string_view find(const auto& words, std::string_view text) {
 
 std::string agent_words(std::string_view user_agent) {
   std::string words(find(k_browsers, user_agent));
-  if (words.empty()) words = "A browser";
-  if (const auto system = find(k_systems, user_agent); !system.empty()) words += " on " + std::string(system);
+  if (words.empty()) words = k_unknown_browser;
+  if (const auto system = find(k_systems, user_agent); !system.empty()) words.append(k_on).append(system);
   return words;
+}
+
+std::string agent_words(const Reader& reader, std::string_view agent) {
+  const auto on = agent.find(k_on);
+  const auto browser = agent.substr(0, on);
+  std::string out = browser == k_unknown_browser ? reader.text("agent.browser") : std::string(browser);
+  if (on == std::string_view::npos) return out;
+  return reader.text("agent.on", {{"browser", out}, {"system", agent.substr(on + k_on.size())}});
 }
 
 }  // namespace latchkey::signin

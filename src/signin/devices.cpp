@@ -101,7 +101,7 @@ Task<std::optional<Visit>> Devices::visit(web::Request request) {
   co_return std::nullopt;
 }
 
-Task<Visit> Devices::sign_in(web::Request request, std::string did, Stay stay) {
+Task<Visit> Devices::sign_in(web::Request request, std::string did, Stay stay, std::string proven_by) {
   const auto cookie = presented(request);
   const Time now = clock_.now();
   const std::string fresh = rng_.token(k_id_bytes), agent = agent_words(request.headers.get("user-agent"));
@@ -109,18 +109,19 @@ Task<Visit> Devices::sign_in(web::Request request, std::string did, Stay stay) {
                          .proven_at = now,
                          .last_used_at = now,
                          .expires_at = now + (stay == Stay::signed_in ? k_remembered_life : k_this_time_life),
-                         .remembered = stay == Stay::signed_in};
+                         .remembered = stay == Stay::signed_in,
+                         .proven_by = std::move(proven_by)};
   struct Done {
     std::string id;
     std::int64_t generation;
-    bool copied;
+    bool copied, new_here;
   };
   const Done done = co_await db_.write([&](store::Tx& tx) {
     const auto device = cookie ? devices::find(tx, cookie->id) : std::nullopt;
     const Secrecy secrecy = cookie ? judge(device, cookie->generation, now) : Secrecy::unknown;
     if (secrecy == Secrecy::copied) devices::remove(tx, device->id);
     const bool known = secrecy == Secrecy::newest || secrecy == Secrecy::due || secrecy == Secrecy::previous;
-    Done out{known ? device->id : fresh, 1, secrecy == Secrecy::copied};
+    Done out{known ? device->id : fresh, 1, secrecy == Secrecy::copied, true};
     if (known) {
       devices::rotate(tx, out.id, now);
       out.generation = device->generation + 1;
@@ -128,12 +129,12 @@ Task<Visit> Devices::sign_in(web::Request request, std::string did, Stay stay) {
       devices::insert(tx, out.id, now);
     }
     devices::note_sign_in(tx, out.id, agent, now);
-    devices::put_account(tx, out.id, request.remote_ip, account);
+    out.new_here = devices::put_account(tx, out.id, request.remote_ip, account, now);
     devices::keep_newest_accounts(tx, out.id, k_max_device_accounts);
     return out;
   });
   if (done.copied) log_copied(cookie->id, request.remote_ip);
-  co_return Visit{done.id, cookie_value(done.id, done.generation)};
+  co_return Visit{done.id, cookie_value(done.id, done.generation), done.new_here};
 }
 
 Task<std::vector<SignedIn>> Devices::accounts(std::string device) {
@@ -170,6 +171,8 @@ Task<std::size_t> Devices::sign_out_others(std::string did, std::string device) 
 
 void Devices::set_cookie(web::Response& response, const Visit& visit) const {
   if (!visit.cookie) return;
+  for (const auto& line : response.headers.all("set-cookie"))
+    if (line.starts_with(cookie_ + "=")) return;
   web::set_cookie(response, {.name = cookie_,
                              .value = *visit.cookie,
                              .max_age = k_device_cookie_life,

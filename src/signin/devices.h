@@ -35,7 +35,8 @@ enum class Stay { signed_in, this_time };
 struct SignedIn {
   std::string did;
   Time proven_at, last_used_at, expires_at;
-  bool remembered;  // else: for the account pages only
+  bool remembered;        // else: for the account pages only
+  std::string proven_by;  // "email", "passkey", a provider's id, "backup"
 };
 
 /// The same from the account's side.
@@ -51,6 +52,7 @@ struct SignedInDevice {
 struct Visit {
   std::string device;
   std::optional<std::string> cookie;  // its new value
+  bool new_here = false;              // of sign_in
 };
 
 class Devices {
@@ -61,8 +63,8 @@ class Devices {
   /// one too old, whose sign-ins this ends. The answer to the request passes through set_cookie.
   Task<std::optional<Visit>> visit(web::Request request);
   /// Whoever sends this request proved to be `did`. Of more than k_max_device_accounts the one not used for
-  /// longest goes.
-  Task<Visit> sign_in(web::Request request, std::string did, Stay stay);
+  /// longest goes. The visit says whether the account was new to this browser.
+  Task<Visit> sign_in(web::Request request, std::string did, Stay stay, std::string proven_by);
   /// Who is signed in here, the last used first.
   Task<std::vector<SignedIn>> accounts(std::string device);
 
@@ -77,10 +79,10 @@ class Devices {
 
   /// Where an account is signed in, the last used first.
   Task<std::vector<SignedInDevice>> devices_of(std::string did);
-  /// Signs the account out everywhere but on this device.
+  /// Signs the account out everywhere but on this device; "" : everywhere.
   Task<std::size_t> sign_out_others(std::string did, std::string device);
 
-  /// Nothing when the visit brought no new value.
+  /// Nothing when the visit brought no new value, or the answer has the one of a later sign-in.
   void set_cookie(web::Response& response, const Visit& visit) const;
   /// Deletes what has expired. Run it now and then.
   Task<void> clean();
@@ -115,7 +117,8 @@ void note_sign_in(store::Tx&, std::string_view id, std::string_view agent, Time 
 /// With everything that is signed in there.
 void remove(store::Tx&, std::string_view id);
 
-void put_account(store::Tx&, std::string_view device, std::string_view ip, const SignedIn&);
+/// True when it was not signed in there.
+bool put_account(store::Tx&, std::string_view device, std::string_view ip, const SignedIn&, Time now);
 void keep_newest_accounts(store::Tx&, std::string_view device, std::size_t count);
 std::vector<SignedIn> accounts(store::Tx&, std::string_view device, Time now);
 /// When its last use was noted before `before`.
@@ -124,6 +127,10 @@ bool note_use(store::Tx&, std::string_view device, std::string_view did, std::st
 bool remove_account(store::Tx&, std::string_view device, std::string_view did, Time now);
 std::vector<SignedInDevice> of_account(store::Tx&, std::string_view did, Time now);
 std::size_t remove_account_elsewhere(store::Tx&, std::string_view did, std::string_view device, Time now);
+/// Whether the account was proven in any browser at or after `since`.
+bool proven_since(store::Tx&, std::string_view did, Time since);
+/// The account was deleted.
+void remove_everywhere(store::Tx&, std::string_view did);
 void clean(store::Tx&, Time now);
 
 /// The accounts behind the sign-ins, in their order, without those that are gone.

@@ -12,15 +12,17 @@ constexpr Sql k_note_sign_in{"UPDATE signin_device SET signed_in_at = ?3, agent 
 constexpr Sql k_remove{"DELETE FROM signin_device WHERE id = ?1"};
 
 constexpr Sql k_put_account{
-    "INSERT INTO signin_device_account (device, did, ip, proven_at, last_used_at, expires_at, remembered) "
-    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (device, did) DO UPDATE SET ip = excluded.ip, "
-    "proven_at = excluded.proven_at, last_used_at = excluded.last_used_at, expires_at = excluded.expires_at, "
-    "remembered = excluded.remembered"};
+    "INSERT INTO signin_device_account (device, did, ip, proven_at, last_used_at, expires_at, remembered, "
+    "proven_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (device, did) DO UPDATE SET "
+    "ip = excluded.ip, proven_at = excluded.proven_at, last_used_at = excluded.last_used_at, "
+    "expires_at = excluded.expires_at, remembered = excluded.remembered, proven_by = excluded.proven_by"};
+constexpr Sql k_is_signed_in{
+    "SELECT 1 FROM signin_device_account WHERE device = ?1 AND did = ?2 AND expires_at > ?3"};
 constexpr Sql k_keep_newest_accounts{
     "DELETE FROM signin_device_account WHERE device = ?1 AND did NOT IN (SELECT did FROM "
     "signin_device_account WHERE device = ?1 ORDER BY last_used_at DESC, did LIMIT ?2)"};
 constexpr Sql k_accounts{
-    "SELECT did, proven_at, last_used_at, expires_at, remembered FROM signin_device_account "
+    "SELECT did, proven_at, last_used_at, expires_at, remembered, proven_by FROM signin_device_account "
     "WHERE device = ?1 AND expires_at > ?2 ORDER BY last_used_at DESC, did"};
 constexpr Sql k_note_use{
     "UPDATE signin_device_account SET ip = ?3, last_used_at = ?5, "
@@ -34,6 +36,9 @@ constexpr Sql k_of_account{
     "ORDER BY a.last_used_at DESC, a.device"};
 constexpr Sql k_remove_account_elsewhere{
     "DELETE FROM signin_device_account WHERE did = ?1 AND device <> ?2 AND expires_at > ?3"};
+constexpr Sql k_proven_since{
+    "SELECT 1 FROM signin_device_account WHERE did = ?1 AND proven_at >= ?2 LIMIT 1"};
+constexpr Sql k_remove_everywhere{"DELETE FROM signin_device_account WHERE did = ?1"};
 
 constexpr Sql k_clean_accounts{"DELETE FROM signin_device_account WHERE expires_at <= ?1"};
 constexpr Sql k_clean_devices{
@@ -53,8 +58,11 @@ void note_sign_in(store::Tx& tx, std::string_view id, std::string_view agent, Ti
 }
 void remove(store::Tx& tx, std::string_view id) { tx.exec(k_remove, id); }
 
-void put_account(store::Tx& tx, std::string_view device, std::string_view ip, const SignedIn& a) {
-  tx.exec(k_put_account, device, a.did, ip, a.proven_at, a.last_used_at, a.expires_at, a.remembered);
+bool put_account(store::Tx& tx, std::string_view device, std::string_view ip, const SignedIn& a, Time now) {
+  const bool known = tx.one(k_is_signed_in, device, a.did, now).has_value();
+  tx.exec(k_put_account, device, a.did, ip, a.proven_at, a.last_used_at, a.expires_at, a.remembered,
+          a.proven_by);
+  return !known;
 }
 void keep_newest_accounts(store::Tx& tx, std::string_view device, std::size_t count) {
   tx.exec(k_keep_newest_accounts, device, count);
@@ -62,7 +70,7 @@ void keep_newest_accounts(store::Tx& tx, std::string_view device, std::size_t co
 std::vector<SignedIn> accounts(store::Tx& tx, std::string_view device, Time now) {
   std::vector<SignedIn> out;
   for (const auto& row : tx.query(k_accounts, device, now))
-    out.push_back({row.text(0), row.time(1), row.time(2), row.time(3), row.boolean(4)});
+    out.push_back({row.text(0), row.time(1), row.time(2), row.time(3), row.boolean(4), row.text(5)});
   return out;
 }
 bool note_use(store::Tx& tx, std::string_view device, std::string_view did, std::string_view ip, Time before,
@@ -81,6 +89,10 @@ std::vector<SignedInDevice> of_account(store::Tx& tx, std::string_view did, Time
 std::size_t remove_account_elsewhere(store::Tx& tx, std::string_view did, std::string_view device, Time now) {
   return static_cast<std::size_t>(tx.exec(k_remove_account_elsewhere, did, device, now));
 }
+bool proven_since(store::Tx& tx, std::string_view did, Time since) {
+  return tx.one(k_proven_since, did, since).has_value();
+}
+void remove_everywhere(store::Tx& tx, std::string_view did) { tx.exec(k_remove_everywhere, did); }
 void clean(store::Tx& tx, Time now) {
   tx.exec(k_clean_accounts, now);
   tx.exec(k_clean_devices);

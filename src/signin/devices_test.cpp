@@ -39,7 +39,7 @@ class DevicesTest : public store::EngineTest {
   }
   std::optional<Visit> visit(const std::string& cookie) { return run(devices_->visit(request(cookie))); }
   Visit sign_in(const std::string& cookie, std::string did, Stay stay = Stay::signed_in) {
-    return run(devices_->sign_in(request(cookie), std::move(did), stay));
+    return run(devices_->sign_in(request(cookie), std::move(did), stay, "email"));
   }
   std::vector<std::string> dids(const std::string& device) {
     std::vector<std::string> out;
@@ -73,6 +73,16 @@ TEST_P(DevicesTest, ASignInMakesADeviceAndItsCookieFindsIt) {
   EXPECT_EQ(accounts[0].last_used_at, clock_.now());
   EXPECT_EQ(accounts[0].expires_at, clock_.now() + 7 * 24h);
   EXPECT_TRUE(accounts[0].remembered);
+}
+
+TEST_P(DevicesTest, ASignInTellsWhetherTheAccountIsNewToTheBrowserAndWhatProvedIt) {
+  const Visit first = sign_in("", "did:plc:alice");
+  EXPECT_TRUE(first.new_here);
+  const Visit again = sign_in(*first.cookie, "did:plc:alice");
+  EXPECT_FALSE(again.new_here);
+  EXPECT_TRUE(sign_in(*again.cookie, "did:plc:bob").new_here) << "another account";
+  EXPECT_TRUE(sign_in("", "did:plc:alice").new_here) << "another browser";
+  EXPECT_EQ(run(devices_->accounts(first.device)).at(0).proven_by, "email");
 }
 
 TEST_P(DevicesTest, CookiesThatAreNotOursMakeNoRowAndFindNone) {

@@ -54,9 +54,7 @@ void add_limits(web::Router& router, std::shared_ptr<web::RateLimits> limits, co
   };
   const auto page_rule = [&](const char* name, std::vector<web::Rate> rates) {
     auto out = rule(name, std::move(rates));
-    out.refusal = [&pages](const web::Request& r) {
-      return pages.error_page(429, "That was too fast", "Wait a minute, then load this page again.", r);
-    };
+    out.refusal = [&pages](const web::Request& r) { return pages.error_page(429, "too_fast", r); };
     return out;
   };
   const auto shared = [](RateLimiter limiter) {
@@ -69,6 +67,8 @@ void add_limits(web::Router& router, std::shared_ptr<web::RateLimits> limits, co
   const auto get_repo = shared(rule("getRepo", {{6000, 5min}}));
   const auto create_session = shared(std::move(by_account));
   const auto create_account = shared(rule("createAccount", {{100, 5min}}));
+  const auto delete_account = shared(rule("deleteAccount", {{50, 5min}}));
+  const auto update_handle = shared(rule("updateHandle", {{10, 5min}, {50, 24h}}));
   const auto par = shared(oauth_rule("par", {{60, 1min}}));
   const auto token = shared(oauth_rule("token", {{120, 1min}}));
   const auto revoke = shared(oauth_rule("revoke", {{120, 1min}}));
@@ -82,11 +82,13 @@ void add_limits(web::Router& router, std::shared_ptr<web::RateLimits> limits, co
       if (path == "/xrpc/com.atproto.sync.getRepo") return with(get_repo);
       if (path == "/xrpc/com.atproto.server.createSession") return web::limited(global, with(create_session));
       if (path == "/xrpc/com.atproto.server.createAccount") return web::limited(global, with(create_account));
+      if (path == "/xrpc/com.atproto.server.deleteAccount") return web::limited(global, with(delete_account));
+      if (path == "/xrpc/com.atproto.identity.updateHandle") return web::limited(global, with(update_handle));
       if (path == "/oauth/par") return with(par);
       if (path == "/oauth/token") return with(token);
       if (path == "/oauth/revoke" || path == "/oauth/introspect") return with(revoke);
       if (path == "/oauth/authorize") return with(authorize);
-      if (begins(path, {"/auth/", "/account", "/api/auth/"})) return with(page);
+      if (begins(path, {"/auth/", "/account", "/api/auth/", "/oauth/magic-callback"})) return with(page);
       return with(global);
     };
     if (route.method == "OPTIONS" || path == "/health" || path == "/xrpc/_health" ||

@@ -22,7 +22,12 @@ struct Flow {
   // signed in on this device was chosen. At most one of the two.
   std::optional<std::string> proven_email = {};
   std::optional<std::string> proven_did = {};
-  bool stay = false;  // "stay signed in" was ticked beside the code
+  std::string proven_by = {};  // "email", "passkey", a provider's id, "backup"; "" : signed in here already
+  bool stay = false;           // "stay signed in" was ticked
+  // Recovery: where its code goes, and whether this browser (that holds the session cookie) can read that
+  // mailbox. It makes nobody anybody yet: `proven_did` is set when one of the accounts it recovers is taken.
+  std::optional<std::string> backup_email = {};
+  bool backup_proven = false;
   Time created_at = {};
 
   bool is_proven() const { return proven_email || proven_did; }
@@ -46,6 +51,19 @@ bool mark_sent(store::Tx&, std::string_view id, Time now);
 bool prove(store::Tx&, std::string_view id, std::string_view email, std::string_view session, bool stay);
 /// The account was chosen among those signed in on this device. False after an address was proven.
 bool choose(store::Tx&, std::string_view id, std::string_view did, std::string_view session);
+/// This account was proven by other means than a code: `proven_by`. False after an address was proven.
+bool prove_account(store::Tx&, std::string_view id, std::string_view did, std::string_view session,
+                   std::string_view proven_by, bool stay);
+/// The same for an address that has no account yet.
+bool prove_address(store::Tx&, std::string_view id, std::string_view email, std::string_view session,
+                   std::string_view proven_by, bool stay);
+/// The flow this browser opened last.
+std::optional<std::string> newest(store::Tx&, std::string_view browser);
+/// The backup address was typed. True when a code is to go there: see take_address.
+bool take_backup(store::Tx&, std::string_view id, std::string_view email);
+void forget_backup(store::Tx&, std::string_view id);
+/// False when the flow is at another backup address by now, or somebody was proven.
+bool prove_backup(store::Tx&, std::string_view id, std::string_view email, std::string_view session);
 /// Back to the beginning: nobody is proven, no address is known.
 void start_over(store::Tx&, std::string_view id);
 std::int64_t clean(store::Tx&, Time now);

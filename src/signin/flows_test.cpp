@@ -135,6 +135,41 @@ TEST_P(Flows, SwitchingForgetsWhoItWas) {
   EXPECT_TRUE(write([&](store::Tx& tx) { return flows::choose(tx, "f", "did:plc:x", "two"); }));
 }
 
+TEST_P(Flows, ABackupAddressMakesNobodyAnybodyYet) {
+  insert({.id = "f", .browser = "b", .created_at = clock_.now()});
+  EXPECT_TRUE(write([&](store::Tx& tx) { return flows::take_backup(tx, "f", "b@example.com"); }));
+  EXPECT_FALSE(write([&](store::Tx& tx) { return flows::take_backup(tx, "f", "b@example.com"); }));
+  EXPECT_FALSE(write([&](store::Tx& tx) { return flows::prove_backup(tx, "f", "c@example.com", "one"); }))
+      << "another address was typed meanwhile";
+  EXPECT_TRUE(write([&](store::Tx& tx) { return flows::prove_backup(tx, "f", "b@example.com", "one"); }));
+  EXPECT_TRUE(find()->backup_proven);
+  EXPECT_FALSE(find()->is_proven());
+  EXPECT_TRUE(write(
+      [&](store::Tx& tx) { return flows::prove_account(tx, "f", "did:plc:x", "two", "backup", false); }));
+  EXPECT_EQ(find()->proven_did, "did:plc:x");
+  EXPECT_EQ(find()->proven_by, "backup");
+  EXPECT_FALSE(write([&](store::Tx& tx) { return flows::take_backup(tx, "f", "d@example.com"); }));
+}
+
+TEST_P(Flows, AnotherBackupAddressIsNotProven) {
+  insert({.id = "f", .browser = "b", .created_at = clock_.now()});
+  write([&](store::Tx& tx) { flows::take_backup(tx, "f", "b@example.com"); });
+  write([&](store::Tx& tx) { return flows::prove_backup(tx, "f", "b@example.com", "one"); });
+  EXPECT_TRUE(write([&](store::Tx& tx) { return flows::take_backup(tx, "f", "c@example.com"); }));
+  EXPECT_FALSE(find()->backup_proven);
+  write([&](store::Tx& tx) { flows::forget_backup(tx, "f"); });
+  EXPECT_FALSE(find()->backup_email.has_value());
+}
+
+TEST_P(Flows, AProvenAddressIsNotOverruledByAnotherProof) {
+  insert({.id = "f", .browser = "b", .created_at = clock_.now()});
+  address("a@example.com", clock_.now());
+  write([&](store::Tx& tx) { return flows::prove(tx, "f", "a@example.com", "one", true); });
+  EXPECT_FALSE(write(
+      [&](store::Tx& tx) { return flows::prove_account(tx, "f", "did:plc:x", "two", "passkey", true); }));
+  EXPECT_EQ(find()->proven_by, "email");
+}
+
 TEST_P(Flows, AProofIsForTheAddressTheFlowIsAt) {
   insert({.id = "f", .browser = "b", .created_at = clock_.now()});
   address("b@example.com", clock_.now());

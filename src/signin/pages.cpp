@@ -1,5 +1,7 @@
 #include "signin/pages.h"
 
+#include <fmt/format.h>
+
 #include "base/log.h"
 #include "crypto/hash.h"
 
@@ -21,10 +23,18 @@ std::string initial_of(std::string_view name) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ? std::string(1, c & ~0x20) : "A";
 }
 
-json::Object view_of(const oauth::ClientId& id, std::string name) {
+json::Object view_of(const Reader& reader, const oauth::ClientId& id, std::string name) {
   if (name.empty())
-    name = id.kind() == oauth::ClientId::Kind::loopback ? "an app on this computer" : id.host();
+    name = id.kind() == oauth::ClientId::Kind::loopback ? reader.text("app.loopback") : id.host();
   return {{"app_name", name}, {"app_host", id.host()}, {"app_initial", initial_of(name)}};
+}
+
+// The operator's colours, unless an app has its own, its mark and its links.
+void add_operator(json::Object& view, const OperatorBranding& branding) {
+  if (!view.find("brand_css")) view.set("brand_css", Branding::colors_url(branding.colors, nullptr));
+  view.set("operator_name", branding.name).set("operator_logo", branding.logo_url);
+  view.set("favicon", branding.favicon_url);
+  add_operator_links(view, branding);
 }
 
 }  // namespace
@@ -52,11 +62,31 @@ std::string plain_name(std::string_view utf8) {
   return out;
 }
 
-Pages::Pages(Options options, const web::Templates& templates)
+std::string address_words(const Reader& reader, const mail::AddressError& error) {
+  switch (error.problem) {
+    case mail::AddressProblem::missing:
+      return reader.text("email.missing");
+    case mail::AddressProblem::too_long:
+      return reader.text("email.too_long");
+    case mail::AddressProblem::incomplete:
+      return reader.text("email.incomplete");
+    case mail::AddressProblem::invalid:
+      return reader.text("email.invalid");
+  }
+  std::abort();
+}
+
+Pages::Pages(Options options, const web::Templates& templates, const web::Messages& messages,
+             Branding& branding)
     : options_(std::move(options)),
       https_(options_.origin.starts_with("https://")),
       host_(Url::parse(options_.origin).value().host),
-      templates_(templates) {}
+      branding_(branding),
+      templates_(templates),
+      readers_(messages, https_) {
+  for (const auto& picture : {options_.branding.logo_url, options_.branding.favicon_url})
+    if (const auto url = Url::parse(picture)) img_src_.push_back(url->origin());
+}
 
 void Pages::add(web::Router& router, const char* method, const char* path, web::Handler handler) const {
   router.add(method, path,
@@ -65,8 +95,7 @@ void Pages::add(web::Router& router, const char* method, const char* path, web::
 
 void Pages::refuse_others(web::Router& router, const char* path, const char* allow) const {
   router.add("*", path, [this, allow](web::Request r) {
-    auto response =
-        error_page(405, "That is not how this page works", "Go back to the app and start again.", r);
+    auto response = error_page(405, "method", r);
     response.header("allow", allow);
     return web::ready(std::move(response));
   });
@@ -92,13 +121,9 @@ void Pages::get_and_post(web::Router& router, const char* path, web::Handler get
 std::optional<web::Response> Pages::refusal(const web::Request& request) const {
   // RFC 9110 §15.5.20. Pages live at one name: at a handle's host, an address or a name somebody else points
   // here they would have other cookies and look like somebody else's.
-  if (request.hostname() != host_)
-    return error_page(421, "There is no such page", "Go back to the app and start again.", request);
+  if (request.hostname() != host_) return error_page(421, "missing", request);
   if (request.method == "GET" || request.method == "HEAD") {
-    if (!request.may_be_navigation())
-      return error_page(403, "This page wants to be on its own",
-                        "For your safety it opens neither inside other pages nor in the background.",
-                        request);
+    if (!request.may_be_navigation()) return error_page(403, "framed", request);
     return std::nullopt;
   }
   // Browsers say where a form comes from; programs may say nothing, and for them its token is enough.
@@ -122,7 +147,8 @@ Task<web::Response> Pages::guarded(web::Handler handler, web::Request request) c
     failed = 500;
     log::error("sign-in failed", {{"request_id", request.id}, {"path", request.path}, {"detail", e.what()}});
   }
-  if (failed) co_return error_page(failed, "Something went wrong", "Please try again in a moment.", request);
+  if (failed) co_return error_page(failed, "internal", request);
+  readers_.remember_choice(response, request);
   if (!response.headers.has("content-security-policy")) {
     const std::string referrer(response.headers.get("referrer-policy"));
     web::add_page_headers(response, {.https = https_});
@@ -132,28 +158,43 @@ Task<web::Response> Pages::guarded(web::Handler handler, web::Request request) c
 }
 
 web::Response Pages::not_found(const web::Request& request) const {
-  return error_page(404, "There is no such page", "Go back to the app and start again.", request);
+  return error_page(404, "missing", request);
 }
 
-web::Response Pages::page(const std::string& name, json::Object view, int status,
+web::Response Pages::page(const Reader& reader, const std::string& name, json::Object view, int status,
                           std::vector<std::string> form_action) const {
-  view.set("lang", "en");
   view.set("service_host", options_.service_host);
-  return web::html_page(templates_.render(name, view),
-                        {.status = status, .form_action = std::move(form_action), .https = https_});
+  add_operator(view, options_.branding);
+  readers_.offer_languages(view, reader);
+  auto response = web::html_page(
+      templates_.render(name, view, reader.lang()),
+      {.status = status, .form_action = std::move(form_action), .img_src = img_src_, .https = https_});
+  response.header("content-language", reader.lang());
+  return response;
 }
 
-web::Response Pages::error_page(int status, std::string heading, std::string message,
-                                const web::Request& request) const {
-  return page("error",
-              {{"title", heading}, {"heading", heading}, {"message", message}, {"request_id", request.id}},
+web::Response Pages::error_page(int status, std::string_view what, const web::Request& request) const {
+  const auto reader = this->reader(request);
+  const auto heading = reader.text(fmt::format("error.{}", what));
+  return page(reader, "error",
+              {{"title", heading},
+               {"heading", heading},
+               {"message", reader.text(fmt::format("error.{}.message", what))},
+               {"request_id", request.id}},
               status);
 }
 
 web::Response Pages::fault_page(const oauth::Fault& fault, const web::Request& request) const {
+  const auto reader = this->reader(request);
   const int status = oauth::wire(fault.code).status;
-  return error_page(status, status >= 500 ? "Something went wrong" : "This sign-in cannot go on",
-                    fault.description, request);
+  const std::string what = status >= 500 ? "error.internal" : "error.fault";
+  const auto heading = reader.text(what);
+  json::Object view{{"title", heading}, {"heading", heading}, {"request_id", request.id}};
+  if (reader.lang() == "en")
+    view.set("message", fault.description);
+  else
+    view.set("message", reader.text(what + ".message")).set("detail", fault.description);
+  return page(reader, "error", std::move(view), status);
 }
 
 FormFields Pages::form_of(const web::Request& request, std::size_t max_fields) {
@@ -166,18 +207,20 @@ bool Pages::has_token(const FormFields& form, std::string_view csrf_token) {
   return token && crypto::equal(*token, csrf_token);
 }
 
-web::Response Pages::forged(const web::Request& request) const {
-  return error_page(403, "That did not come from this page",
-                    "For your safety nothing was done. Go back to the app and start again.", request);
+web::Response Pages::forged(const web::Request& request) const { return error_page(403, "forged", request); }
+
+void Pages::add_branding(json::Object& view, const oauth::Client& client) const {
+  view.set("brand_css", Branding::colors_url(options_.branding.colors, &client));
+  view.set("app_logo", branding_.logo_url(client));
 }
 
-json::Object Pages::app_view(const oauth::Client& client) {
-  return view_of(client.id, plain_name(client.client_name));
+json::Object Pages::app_view(const Reader& reader, const oauth::Client& client) {
+  return view_of(reader, client.id, plain_name(client.client_name));
 }
 
-json::Object Pages::app_view(std::string_view client_id) {
+json::Object Pages::app_view(const Reader& reader, std::string_view client_id) {
   const auto id = oauth::ClientId::parse(client_id, oauth::LocalHosts::allow);
-  if (id) return view_of(*id, {});
+  if (id) return view_of(reader, *id, {});
   const std::string name = plain_name(client_id);
   return {{"app_name", name}, {"app_host", name}, {"app_initial", initial_of(name)}};
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "oauth/server/permission_sets.h"
+#include "signin/reader.h"
 
 namespace latchkey::signin {
 
@@ -25,11 +26,8 @@ struct ScopeGroup {
 };
 
 /// Every token of `scopes`, in the order a person should read them: who you are, bundles, records, media,
-/// other services, the account. `sets` are the permission sets the scopes include; `lang` is a language tag.
+/// other services, the account. `sets` are the permission sets the scopes include.
 std::vector<ScopeGroup> explain_scopes(const oauth::ScopeSet& scopes, const oauth::PermissionSets::Sets& sets,
-                                       std::string_view lang);
-
-/// The most wanted language of an Accept-Language header (RFC 9110 §12.5.4); "en" when it says nothing.
-std::string wanted_language(std::string_view accept_language);
+                                       const Reader& reader);
 
 }  // namespace latchkey::signin

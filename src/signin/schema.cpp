@@ -42,6 +42,46 @@ CREATE INDEX signin_device_account_expires ON signin_device_account (expires_at)
                                              {"signin", 3, R"sql(
 ALTER TABLE signin_flow ADD COLUMN proven_did TEXT;
 ALTER TABLE signin_flow ADD COLUMN stay BIGINT NOT NULL DEFAULT 0;
+)sql"},
+                                             {"signin", 4, R"sql(
+CREATE TABLE backup_email (
+  id          TEXT PRIMARY KEY,
+  did         TEXT NOT NULL,
+  email       TEXT NOT NULL,
+  token_hash  BLOB UNIQUE,
+  expires_at  BIGINT,
+  verified_at BIGINT,
+  created_at  BIGINT NOT NULL,
+  UNIQUE (did, email)
+);
+CREATE INDEX backup_email_email ON backup_email (email);
+CREATE INDEX backup_email_expires ON backup_email (expires_at);
+
+CREATE INDEX signin_flow_browser ON signin_flow (browser);
+ALTER TABLE signin_flow ADD COLUMN backup_email TEXT;
+ALTER TABLE signin_flow ADD COLUMN backup_proven BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE signin_flow ADD COLUMN proven_by TEXT NOT NULL DEFAULT '';
+ALTER TABLE signin_device_account ADD COLUMN proven_by TEXT NOT NULL DEFAULT '';
+
+CREATE TABLE signin_recovery (
+  did         TEXT PRIMARY KEY,
+  ready_at    BIGINT NOT NULL,
+  expires_at  BIGINT NOT NULL,
+  cancel_hash BLOB NOT NULL UNIQUE
+);
+CREATE INDEX signin_recovery_expires ON signin_recovery (expires_at);
+
+CREATE TABLE signin_audit (
+  id     INTEGER PRIMARY KEY AUTOINCREMENT,
+  did    TEXT NOT NULL,
+  at     BIGINT NOT NULL,
+  event  TEXT NOT NULL,
+  detail TEXT NOT NULL,
+  ip     TEXT NOT NULL,
+  agent  TEXT NOT NULL
+);
+CREATE INDEX signin_audit_did ON signin_audit (did, id);
+CREATE INDEX signin_audit_at ON signin_audit (at);
 )sql"}};
 
 }  // namespace

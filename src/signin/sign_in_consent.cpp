@@ -2,8 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "oauth/scopes/permissions.h"
+#include "signin/arrivals.h"
+#include "signin/audit.h"
 #include "signin/permission_words.h"
 #include "signin/sign_in.h"
 #include "signin/sign_in_parts.h"
@@ -12,20 +16,15 @@
 namespace latchkey::signin {
 namespace {
 
-// How long to wait for the request that is making the same account.
-constexpr int k_twin_looks = 13;
-constexpr std::chrono::milliseconds k_twin_pause{250};
-
 // Anybody can make an account by password with somebody else's address and wait. So an address leads to an
 // account only once it was confirmed, unless the request names that account; signing in that way confirms it.
 bool is_squatted(const Flow& flow, const pds::Account& account) {
   return flow.proven_email && !account.email_confirmed_at && !flow.locked_did;
 }
 
-// For people: where they go next.
-std::string redirect_target(const std::string& redirect_uri) {
-  const auto url = Url::parse(redirect_uri);
-  return url ? url->authority() : redirect_uri;
+bool is_ticked(const FormFields& form, std::string_view scope) {
+  return std::ranges::any_of(
+      form, [&](const auto& field) { return field.first == "scope" && field.second == scope; });
 }
 
 // What was left ticked. Browsers send at least `atproto`, whose box cannot be unticked; a program that posts
@@ -59,32 +58,54 @@ Task<SignIn::Person> SignIn::person_of(Flow flow) {
   co_return person;
 }
 
-const char* SignIn::refusal(const Flow& flow, const Person& person) const {
+std::optional<std::string> SignIn::refusal(const Flow& flow, const Person& person) const {
   const auto& account = person.account;
   if (flow.locked_did && (!account || account->did.str() != *flow.locked_did))
     return "The account that signed in is not the one that was asked for";
   if (!account && flow.proven_did) return "This account is gone";
-  if (!account && !options_.may_sign_up) return "This server takes no new accounts";
+  if (!account)
+    if (auto why = sign_up_refusal(person.email); !why.empty()) return why;
   if (account && !account->active()) return "This account is not active";
   if (account && is_squatted(flow, *account))
     return "This address was never confirmed for its account. Sign in with the account's handle";
-  return nullptr;
+  return std::nullopt;
+}
+
+Task<std::optional<web::Response>> SignIn::adopt_proof(Step at, web::Request request) {
+  const auto proof = co_await people_.proof(request, at.flow.created_at);
+  if (!proof) co_return std::nullopt;
+  const std::string session = rng_.token();
+  const bool stay = request.query_value("stay") == "yes";
+  const bool taken = co_await db_.write([&](store::Tx& tx) {
+    const std::string hash = flows::hash_of(session);
+    return proof->did ? flows::prove_account(tx, at.flow.id, *proof->did, hash, proof->by, stay)
+                      : flows::prove_address(tx, at.flow.id, proof->email, hash, proof->by, stay);
+  });
+  web::Response response = co_await people_.spend(
+      request, web::Response::redirect(303, link(taken ? "/auth/complete" : "/auth/step", at.flow.id)));
+  if (taken) set_session_cookie(response, at.flow.id, session);
+  co_return response;
 }
 
 Task<web::Response> SignIn::complete(web::Request request) {
-  auto loaded = co_await load_proven(request, Csrf::not_needed);
+  auto loaded = co_await load(request, Csrf::not_needed);
   if (!loaded) co_return std::move(loaded.error());
   Step& at = *loaded;
+  if (!at.proven) {
+    if (auto adopted = co_await adopt_proof(at, request)) co_return std::move(*adopted);
+    co_return web::Response::redirect(303, link("/auth/step", at.flow.id));
+  }
   const std::string id = at.flow.id;
   const Person person = co_await person_of(at.flow);
-  if (const char* why = refusal(at.flow, person))
-    co_return leave(co_await oauth_.refuse(std::move(at.open), oauth::Error::access_denied, why), id,
+  if (const auto why = refusal(at.flow, person))
+    co_return leave(co_await oauth_.refuse(std::move(at.open), oauth::Error::access_denied, *why), id,
                     request);
   // The app may want the page even where nothing new is asked (OpenID Connect Core §3.1.2.1).
   if (person.account && at.open.request.prompt != "consent" &&
       co_await oauth_.is_approved(at.open, person.account->did.str())) {
     auto asked = asked_scopes(at.open);
-    co_return co_await finish(std::move(at), person.account->did.str(), std::move(asked), request);
+    co_return co_await finish(std::move(at), person.account->did.str(), std::move(asked),
+                              Consent::given_before, request);
   }
   co_return web::Response::redirect(303, link("/auth/consent", id));
 }
@@ -92,20 +113,25 @@ Task<web::Response> SignIn::complete(web::Request request) {
 Task<web::Response> SignIn::consent(web::Request request) {
   auto loaded = co_await load_proven(request, Csrf::not_needed);
   if (!loaded) co_return std::move(loaded.error());
-  const Step& at = *loaded;
-  const Person person = co_await person_of(at.flow);
+  Person person = co_await person_of(loaded->flow);
+  co_return co_await consent_page(std::move(*loaded), std::move(person));
+}
+
+Task<web::Response> SignIn::consent_page(Step at, Person person, std::string error) {
+  at.reader.here = link("/auth/consent", at.flow.id);
+  const bool again = !error.empty();
   const auto& account = person.account;
   const auto& client = *at.open.client;
   const auto before =
       account ? co_await oauth_.approved_scope(account->did.str(), client.id.str()) : oauth::ScopeSet();
 
-  json::Object view = Pages::app_view(client);
+  json::Object view = Pages::app_view(at.reader, client);
   std::string begins = *view.find("app_name")->string();
   if (begins[0] >= 'a' && begins[0] <= 'z' && client.client_name.empty() &&
       client.id.kind() == oauth::ClientId::Kind::loopback)
     begins[0] = static_cast<char>(begins[0] - 'a' + 'A');
   view.set("app_begins", std::move(begins));
-  view.set("title", account ? "Authorize Application" : "Create Account & Authorize");
+  view.set("title", at.reader.text(account ? "consent.heading" : "consent.heading_new"));
   view.set("csrf", csrf_token(at.cookie, at.flow.id));
   view.set("action", link("/auth/consent", at.flow.id));
   if (!at.flow.locked_did) view.set("switch_action", link("/auth/switch", at.flow.id));
@@ -117,15 +143,20 @@ Task<web::Response> SignIn::consent(web::Request request) {
   if (account) {
     view.set("handle", account->handle_text());
     view.set("did", account->did.str());
+  } else {
+    ask_for_account(view, at.form);
   }
+  if (again) view.set("error", std::move(error));
   view.set("scope", at.open.request.scope);
   view.set("returning", !before.empty());
   view.set("redirect_host", redirect_target(at.open.request.redirect_uri));
+  pages_.add_branding(view, client);
+  const bool boxes =
+      again && std::ranges::any_of(at.form, [](const auto& field) { return field.first == "scope"; });
   std::int64_t number = 0;
   json::Array groups;
   const auto sets = co_await oauth_.permission_sets(asked_scopes(at.open));
-  for (const auto& group :
-       explain_scopes(asked_scopes(at.open), sets, wanted_language(request.headers.get("accept-language")))) {
+  for (const auto& group : explain_scopes(asked_scopes(at.open), sets, at.reader)) {
     json::Array items;
     for (const auto& words : group.items) {
       const auto alone = oauth::ScopeSet::parse(words.token);
@@ -140,6 +171,7 @@ Task<web::Response> SignIn::consent(web::Request request) {
                                    {"detail_lang", words.detail_lang},
                                    {"set_name", words.name},
                                    {"locked", words.locked},
+                                   {"unticked", boxes && !words.locked && !is_ticked(at.form, words.token)},
                                    {"is_new", !before.empty() && alone && !oauth::covers(before, *alone)},
                                    {"has_parts", !parts.empty()},
                                    {"parts", std::move(parts)}});
@@ -148,7 +180,8 @@ Task<web::Response> SignIn::consent(web::Request request) {
   }
   view.set("optional", number > 1);
   view.set("groups", std::move(groups));
-  co_return pages_.page("consent", std::move(view), 200, {redirect_scheme(at.open.request.redirect_uri)});
+  co_return pages_.page(at.reader, "consent", std::move(view), again ? 400 : 200,
+                        {redirect_scheme(at.open.request.redirect_uri)});
 }
 
 Task<web::Response> SignIn::decide(web::Request request) {
@@ -173,11 +206,15 @@ Task<web::Response> SignIn::decide(web::Request request) {
         pds::accounts::confirm_email(tx, person.account->id, person.email, clock_.now());
       });
   } else {
-    auto made = co_await make_account(person.email);
+    auto made = co_await make_account(person.email, at.form, Actor::of(request));
+    if (!made && !made.error().key.empty()) {
+      auto words = at.reader.text(made.error().key);
+      co_return co_await consent_page(std::move(at), person, std::move(words));
+    }
     if (!made) {
-      log::error(
-          "account creation failed",
-          {{"request_id", request.id}, {"error", made.error().message}, {"detail", made.error().detail}});
+      const auto& fault = made.error().fault;
+      log::error("account creation failed",
+                 {{"request_id", request.id}, {"error", fault.message}, {"detail", fault.detail}});
       co_return leave(co_await oauth_.refuse(std::move(at.open), oauth::Error::server_error,
                                              "The account could not be created. Try again."),
                       id, request);
@@ -185,30 +222,51 @@ Task<web::Response> SignIn::decide(web::Request request) {
     did = made->did.str();
   }
   auto scope = ticked(asked_scopes(at.open), at.form);
-  co_return co_await finish(std::move(at), std::move(did), std::move(scope), std::move(request));
+  co_return co_await finish(std::move(at), std::move(did), std::move(scope), Consent::asked,
+                            std::move(request));
 }
 
-Task<Result<pds::Account, xrpc::Fault>> SignIn::make_account(std::string email) {
-  auto made = co_await accounts_.create_account(
-      {.email = *mail::EmailAddress::parse(email), .email_proof = pds::EmailProof::proven});
-  if (made || made.error().code != xrpc::Error::InvalidRequest) co_return made;
-  // Taken: the button was pressed twice, or the person signs in for the first time in two places. The other
-  // request is about to have the account.
-  for (int i = 0; i < k_twin_looks; ++i) {
-    if (i > 0) co_await sleep_for(k_twin_pause);
-    if (auto twin = co_await account_of(email)) co_return *std::move(twin);
-  }
-  co_return made;
+Task<void> SignIn::bring_together(std::string did, web::Request request) {
+  const auto parsed = Did::parse(did);
+  const auto account = parsed ? co_await accounts_.find(*parsed) : std::nullopt;
+  if (!account) co_return;
+  co_await people_.claim(*account);
+  const auto label = co_await people_.link_pending(*account, request);
+  if (label)
+    letters_.notify(*account, {.what = name(Event::provider_linked), .detail = *label}, Actor::of(request),
+                    pages_.reader(request).lang());
 }
 
-Task<web::Response> SignIn::finish(Step at, std::string did, oauth::ScopeSet scope, web::Request request) {
+Task<web::Response> SignIn::finish(Step at, std::string did, oauth::ScopeSet scope, Consent consent,
+                                   web::Request request) {
+  if (at.flow.proven_email) co_await bring_together(did, request);
   std::optional<Visit> visit;
-  if (at.flow.stay)
-    visit = co_await devices_.sign_in(request, did, Stay::signed_in);
-  else if ((visit = co_await devices_.visit(request)))
+  bool known_here = false;
+  if (at.flow.stay) {
+    visit = co_await devices_.sign_in(request, did, Stay::signed_in, at.flow.proven_by);
+    known_here = !visit->new_here;
+  } else if ((visit = co_await devices_.visit(request))) {
+    const auto here = co_await devices_.accounts(visit->device);
+    known_here = std::ranges::find(here, did, &SignedIn::did) != here.end();
     co_await devices_.used(visit->device, did, request.remote_ip, Devices::Note::daily);
-  auto outcome = co_await oauth_.approve(std::move(at.open),
-                                         approval_of(std::move(did), std::move(scope), request, visit));
+  }
+  if (const auto parsed = Did::parse(did))
+    if (auto account = co_await accounts_.find(*parsed))
+      co_await note_arrival(&db_, &letters_,
+                            {.account = std::move(*account),
+                             .by = at.flow.proven_by.empty() ? "device" : at.flow.proven_by,
+                             .browser = known_here ? Browser::known : Browser::fresh,
+                             .actor = Actor::of(request),
+                             .lang = at.reader.lang()},
+                            clock_.now());
+  const json::Object app = Pages::app_view(at.reader, *at.open.client);
+  auto outcome =
+      co_await oauth_.approve(std::move(at.open), approval_of(did, std::move(scope), request, visit));
+  if (outcome && consent == Consent::asked)
+    co_await db_.write([&](store::Tx& tx) {
+      audit::note(tx, did, Event::app_allowed, *app.find("app_name")->string(), Actor::of(request),
+                  clock_.now());
+    });
   web::Response response = leave(std::move(outcome), at.flow.id, request);
   if (visit) devices_.set_cookie(response, *visit);
   co_return response;
@@ -216,18 +274,7 @@ Task<web::Response> SignIn::finish(Step at, std::string did, oauth::ScopeSet sco
 
 web::Response SignIn::answer(Result<oauth::AuthorizationResponse, oauth::Fault> outcome,
                              const web::Request& request) const {
-  if (!outcome) return pages_.fault_page(outcome.error(), request);
-  if (outcome->response_mode != "form_post") return oauth::redirect_response(*outcome);
-  // OAuth 2.0 Form Post Response Mode §2: the browser carries the parameters in a form of its own.
-  json::Array parameters;
-  for (const auto& [name, value] : outcome->parameters)
-    parameters.push_back(json::Object{{"name", name}, {"value", value}});
-  return pages_.page("form_post",
-                     {{"title", "Back to the app"},
-                      {"redirect_uri", outcome->redirect_uri},
-                      {"redirect_host", redirect_target(outcome->redirect_uri)},
-                      {"parameters", std::move(parameters)}},
-                     200, {redirect_scheme(outcome->redirect_uri)});
+  return way_back(pages_, std::move(outcome), request);
 }
 
 web::Response SignIn::leave(Result<oauth::AuthorizationResponse, oauth::Fault> outcome, std::string flow_id,

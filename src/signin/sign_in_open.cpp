@@ -26,15 +26,16 @@ std::vector<pds::Account> fitting(const Flow& flow, std::vector<pds::Account> he
 
 Task<web::Response> SignIn::authorize(web::Request request) {
   const auto request_uri = request.query_value("request_uri"), client_id = request.query_value("client_id");
-  if (!request_uri || !client_id)
-    co_return pages_.error_page(400, "This link is incomplete",
-                                "The app sent you here without a sign-in request.", request);
+  if (!request_uri || !client_id) co_return pages_.error_page(400, "incomplete", request);
 
   // One secret a browser, so that two tabs can be open at once; each flow is bound to it.
   auto cookie = request.cookie(flow_cookie_);
   if (!cookie || cookie->size() != 43 || !from_base64url(*cookie)) cookie = rng_.token();
   auto open = co_await oauth_.open(*request_uri, *client_id, flows::hash_of(*cookie));
   if (!open) co_return pages_.fault_page(open.error(), request);
+  // As with the hint: what was pushed goes before what is on the URL.
+  const std::string ui_locales =
+      open->request.ui_locales.value_or(request.query_value("ui_locales").value_or(""));
 
   const Flow fresh = co_await first_state(*open, flows::hash_of(*cookie), request.query_value("login_hint"));
   const auto visit = co_await devices_.visit(request);
@@ -48,12 +49,14 @@ Task<web::Response> SignIn::authorize(web::Request request) {
 
   co_await db_.write([&](store::Tx& tx) { flows::insert(tx, fresh); });
   auto flow = co_await db_.read([&](store::Tx& tx) { return flows::find(tx, fresh.id, fresh.browser); });
-  if (!flow)
-    co_return pages_.error_page(400, "Start again", "This sign-in was started in another browser.", request);
-  const bool proven = holds_session(request, *flow);
-  web::Response response =
-      co_await first_page(Step{std::move(*flow), std::move(*open), *cookie, proven}, std::move(here));
+  if (!flow) co_return pages_.error_page(400, "other_browser", request);
+  const bool proven = flow->is_proven() && holds_session(request, *flow);
+  Reader reader = pages_.reader(request, ui_locales);
+  reader.here = link("/auth/step", flow->id);
+  web::Response response = co_await first_page(
+      Step{std::move(reader), std::move(*flow), std::move(*open), *cookie, proven}, std::move(here));
   set_flow_cookie(response, *cookie);
+  pages_.readers().remember_ui_locales(response, ui_locales);
   if (visit) devices_.set_cookie(response, *visit);
   co_return response;
 }
@@ -164,8 +167,8 @@ Task<web::Response> SignIn::start_over(web::Request request) {
 }
 
 web::Response SignIn::choose_page(const Step& at, const std::vector<pds::Account>& here) const {
-  json::Object view = Pages::app_view(*at.open.client);
-  view.set("title", "Choose an account");
+  json::Object view = Pages::app_view(at.reader, *at.open.client);
+  view.set("title", at.reader.text("choose.heading"));
   view.set("csrf", csrf_token(at.cookie, at.flow.id));
   view.set("choose_action", link("/auth/choose", at.flow.id));
   if (!at.flow.locked_did) view.set("other_url", link("/auth/step", at.flow.id) + "&account=other");
@@ -175,7 +178,9 @@ web::Response SignIn::choose_page(const Step& at, const std::vector<pds::Account
                                     {"handle", account.handle_text()},
                                     {"email", masked(account.email.value_or(""))}});
   view.set("accounts", std::move(accounts));
-  return pages_.page("signin_choose", std::move(view), 200, {redirect_scheme(at.open.request.redirect_uri)});
+  pages_.add_branding(view, *at.open.client);
+  return pages_.page(at.reader, "signin_choose", std::move(view), 200,
+                     {redirect_scheme(at.open.request.redirect_uri)});
 }
 
 }  // namespace latchkey::signin

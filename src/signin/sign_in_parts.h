@@ -8,15 +8,10 @@
 #include "mail/address.h"
 #include "oauth/server/server.h"
 #include "signin/devices.h"
+#include "signin/way_back.h"
 #include "web/http.h"
 
 namespace latchkey::signin {
-
-// For CSP form-action. Browsers apply it to every redirect that answers a form, also to those of the app's
-// own callback to its next page, which may be on another host: so the scheme, and no host.
-inline std::string redirect_scheme(std::string_view redirect_uri) {
-  return std::string(redirect_uri.substr(0, redirect_uri.find(':') + 1));
-}
 
 /// "" when there is no address.
 inline std::string masked(std::string_view email) {
