@@ -5,6 +5,7 @@
 
 #include "oauth/client/testing.h"
 #include "ui/embedded.h"
+#include "web/messages.h"
 
 namespace latchkey::dev {
 namespace {
@@ -25,7 +26,8 @@ struct World {
   oauth::client::OauthClient client{{.metadata = demo_client_metadata(k_origin)},
                                     {net, resolver, clock, rng, states, sessions}};
   web::StaticFiles assets{ui::static_files()};
-  web::Templates templates{ui::templates(), &assets};
+  web::Messages messages{ui::messages()};
+  web::Templates templates{ui::templates(), &assets, &messages};
   DemoApp app;
   web::Router router;
 

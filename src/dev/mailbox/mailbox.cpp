@@ -63,13 +63,15 @@ web::Response Mailbox::page(const web::Request& request) const {
                     {"has_messages", !mails.empty()},
                     {"messages", std::move(list)},
                     {"selected", chosen != nullptr},
-                    {"mailbox_url", "/"},
+                    {"mailbox_url", filter ? "/?to=" + percent_encode(*filter) : "/"},
+                    {"all_url", "/"},
                     {"app_url", app_url_},
                     {"version", mails.empty() ? "0" : std::to_string(mails.back().id)}};
   if (filter) view.set("filter_to", *filter);
   if (chosen) {
     view.set("subject", chosen->subject);
     view.set("to", chosen->to);
+    view.set("to_url", "/?to=" + percent_encode(chosen->to));
     view.set("from", chosen->from_name.empty() ? "Latchkey" : chosen->from_name);
     view.set("at", clock_time(chosen->at));
     view.set("at_iso", rfc3339(chosen->at));

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "ui/embedded.h"
+#include "web/messages.h"
 
 namespace latchkey::dev {
 namespace {
@@ -22,7 +23,8 @@ class MailboxTest : public ::testing::Test {
   FakeClock clock_;
   mail::Trap trap_{clock_};
   web::StaticFiles static_{ui::static_files()};
-  web::Templates templates_{ui::templates(), &static_};
+  web::Messages messages_{ui::messages()};
+  web::Templates templates_{ui::templates(), &static_, &messages_};
   Mailbox mailbox_{trap_, templates_, "http://127.0.0.1:2/"};
   web::Router router_;
 };
@@ -62,6 +64,24 @@ TEST_F(MailboxTest, AttackRebinding_OnlyLocalNamesReadMail) {
                                 "http://127.0.0.1.evil.example", "http://10.0.0.1", "http://localhost."})
       EXPECT_EQ(status(foreign, path), 421) << foreign << path;
   }
+}
+
+TEST_F(MailboxTest, AMailWithoutHtmlIsShownAsItsText) {
+  send("a@example.com", "plain", "");
+  const auto page = get("/").body;
+  EXPECT_EQ(page.find("<iframe"), std::string::npos);
+  EXPECT_NE(page.find("<pre>text</pre>"), std::string::npos);
+  EXPECT_EQ(page.find("<details>"), std::string::npos) << "nothing has to be opened";
+}
+
+TEST_F(MailboxTest, MailsToOneAddressAreALinkAway) {
+  send("a+b@example.com", "first");
+  send("c@example.com", "other");
+  EXPECT_NE(get("/?id=1").body.find("href=\"/?to=a%2Bb%40example.com\""), std::string::npos);
+  const auto filtered = get("/?to=a%2Bb%40example.com").body;
+  EXPECT_NE(filtered.find("first"), std::string::npos);
+  EXPECT_EQ(filtered.find("other"), std::string::npos);
+  EXPECT_NE(filtered.find("href=\"/\">all mails"), std::string::npos);
 }
 
 TEST_F(MailboxTest, UnknownMailsAre404) {
