@@ -10,10 +10,12 @@
 #include "dev/lexicon_names/lexicon_names.h"
 #include "dev/mailbox/mailbox.h"
 #include "dev/plc_directory/directory.h"
+#include "mail/folder.h"
 #include "oauth/client/client.h"
 #include "signin/epds.h"
 #include "ui/embedded.h"
 #include "web/client.h"
+#include "web/messages.h"
 #include "web/server.h"
 
 namespace latchkey::dev {
@@ -131,15 +133,18 @@ struct Network::Impl {
         .email_limits = limits_of_a_machine_of_ones_own()};
     epds_options.trusted_clients = options.trusted_clients;
     if (options.rate_limits) epds_options.rate_limits = web::RateLimitOptions{};
+    mail_folder = std::make_unique<mail::Folder>(
+        options.data_dir + "/mails",
+        mail::From{*mail::EmailAddress::parse("login@latchkey.test"), "Latchkey"}, trap, clock, rng);
     epds = std::make_unique<signin::Epds>(
         std::move(epds_options),
-        signin::EpdsParts{*db, *fetch, nullptr, lexicons.get(), trap, passwords, reads, clock, rng});
+        signin::EpdsParts{*db, *fetch, nullptr, lexicons.get(), *mail_folder, passwords, reads, clock, rng});
     run(epds->start());
     pds_site.start(epds->router());
     clean_regularly(pds_site.server().executor(0), epds.get());
 
     static_files = std::make_unique<web::StaticFiles>(ui::static_files());
-    templates = std::make_unique<web::Templates>(ui::templates(), static_files.get());
+    templates = std::make_unique<web::Templates>(ui::templates(), static_files.get(), &messages);
     mailbox = std::make_unique<Mailbox>(trap, *templates, addresses.app);
     web::Router mailbox_routes;
     mailbox->add_routes(mailbox_routes);
@@ -181,6 +186,7 @@ struct Network::Impl {
   ThreadPool passwords{1, 100};
   ThreadPool reads{2, 1000};
   mail::Trap trap{clock};
+  std::unique_ptr<mail::Folder> mail_folder;
   std::unique_ptr<store::Database> plc_db, db;
   std::unique_ptr<PlcDirectory> plc;
   std::unique_ptr<web::GuardedClient> fetch;
@@ -189,6 +195,7 @@ struct Network::Impl {
   std::unique_ptr<lexicon::NetworkResolver> lexicons;
   std::unique_ptr<signin::Epds> epds;
   std::unique_ptr<web::StaticFiles> static_files;
+  web::Messages messages{ui::messages()};
   std::unique_ptr<web::Templates> templates;
   std::unique_ptr<Mailbox> mailbox;
   oauth::client::MemoryStateStore states;

@@ -732,7 +732,7 @@ TEST(SignInAttacks, ExpiredFlow_GivesThePageThatSaysSo) {
 }
 
 TEST(SignInAttacks, ClosedSignUp_TellsOnlyWhoProvedTheAddress) {
-  World w({.may_sign_up = false});
+  World w({.sign_up = "closed"});
   App app(w);
   Browser browser(w);
   const auto login = app.start();

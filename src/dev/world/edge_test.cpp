@@ -198,6 +198,8 @@ TEST(Limits, AttackFlood_BothSidesOfEveryLimit) {
            Flood{"POST", k_auth + "/auth/verify", 60, 60s},
            Flood{"POST", k_pds + "/xrpc/com.atproto.server.createSession", 30, 300s},
            Flood{"POST", k_pds + "/xrpc/com.atproto.server.createAccount", 100, 300s},
+           Flood{"POST", k_pds + "/xrpc/com.atproto.server.deleteAccount", 50, 300s},
+           Flood{"POST", k_pds + "/xrpc/com.atproto.identity.updateHandle", 10, 300s},
            Flood{"GET", k_pds + "/xrpc/com.atproto.server.describeServer", 3000, 300s},
            Flood{"GET", k_pds + "/xrpc/com.example.unknown", 3000, 300s},
            Flood{"GET", k_pds + "/xrpc/com.atproto.sync.getRepo", 6000, 300s},

@@ -54,6 +54,8 @@ TEST_P(SignInFlows, Flow2_EmailFormCodeConsentAndBack) {
   EXPECT_FALSE(page.shows(k_alice));
   ASSERT_EQ(w.mails().size(), 1u);
   EXPECT_EQ(w.mails()[0].to, k_alice);
+  EXPECT_EQ(w.mails()[0].deadline, w.clock.now() + std::chrono::minutes(10))
+      << "worth nothing without its code";
 
   page = browser.follow_all(browser.submit(page, "/auth/verify", {{"code", w.code(k_alice)}}));
   EXPECT_EQ(page.heading(), "Create Account & Authorize") << page.body;

@@ -165,14 +165,21 @@ World::~World() = default;
 
 void World::restart() {
   routes.reset();
+  internal_routes.reset();
   epds.reset();
   SeededRng keys(7);  // what the operator keeps, whatever the seed
   const std::string host = Url::parse(options.pds)->host;
+  const auto policy = pds::SignUpPolicy::parse(options.sign_up).value();
+  std::optional<Secret<std::string>> admin;
+  if (options.admin_password) admin.emplace(*options.admin_password);
   epds = std::make_unique<signin::Epds>(
       signin::EpdsOptions{.pds = {.public_url = options.pds,
                                   .service_did = "did:web:" + host,
                                   .handle_domains = {"." + host},
                                   .version = "1.2.3",
+                                  .sign_up = policy,
+                                  .invite_required = policy.kind() == pds::SignUpPolicy::Kind::invite,
+                                  .admin_password = admin,
                                   .jwt_secret = Secret<std::string>("a test secret of more than 32 bytes!"),
                                   .rotation_key = crypto::PrivateKey::generate(crypto::Curve::k256, keys)},
                           .auth_origin = options.auth,
@@ -181,14 +188,23 @@ void World::restart() {
                           .session_secret = secret(1),
                           .dpop_secret = secret(2),
                           .storage_secret = secret(3),
-                          .may_sign_up = options.may_sign_up,
+                          .providers = options.providers
+                                           ? options.providers(clock)
+                                           : std::vector<std::shared_ptr<auth::SocialProvider>>{},
                           .local_hosts = oauth::LocalHosts::refuse,
+                          .trusted_clients = options.trusted_clients,
                           .email_limits = options.limits,
-                          .rate_limits = options.rate_limits},
-      signin::EpdsParts{db(), options.fetch ? *options.fetch : network, nullptr, &lexicons, postman,
-                        passwords_, reads_, clock, rng});
+                          .recovery_delay = options.recovery_delay,
+                          .rate_limits = options.rate_limits,
+                          .branding = options.branding,
+                          .email_template_domains = options.email_template_domains,
+                          .split_hosts = options.split_hosts},
+      signin::EpdsParts{db(), options.fetch ? *options.fetch : network,
+                        options.resolves_handles ? &identities : nullptr, &lexicons, postman, passwords_,
+                        reads_, clock, rng});
   run(epds->start());
   routes = std::make_unique<web::Router>(epds->router());
+  internal_routes = std::make_unique<web::Router>(epds->internal_router());
 }
 
 Page World::finished(std::string url, web::Response response) {
@@ -214,7 +230,9 @@ std::vector<Page> World::together(std::vector<web::Request> requests) {
     auto& request = requests[i];
     request.id = fmt::format("request-{}", ++requests_);
     urls.push_back(request.scheme + "://" + request.host + request.target);
-    const web::Router& site = request.host == "plc.test" ? plc_routes : *routes;
+    const web::Router& site = request.host == "plc.test"        ? plc_routes
+                              : request.host == "internal.test" ? *internal_routes
+                                                                : *routes;
     executor.post([task = site.handle(std::move(request)), out = &responses[i], &left]() mutable {
       spawn(answer_into(std::move(task), out, &left));
     });

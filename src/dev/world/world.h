@@ -9,6 +9,7 @@
 //
 // One thread runs everything; only the database has threads of its own.
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -30,11 +31,22 @@ struct WorldOptions {
   store::Engine engine = store::Engine::sqlite;
   std::string pds = "https://pds.test";
   std::string auth = "https://auth.pds.test";  // equal to pds: one origin
-  bool may_sign_up = true;
+  std::string sign_up = "open";                // pds::SignUpPolicy
+  std::optional<std::string> admin_password = {};
   auth::EmailOtpLimits limits = {};
+  std::chrono::hours recovery_delay{0};
   std::optional<web::RateLimitOptions> rate_limits = {};  // none: requests are not counted
   Fetch* fetch = nullptr;                                 // instead of the network in memory
+  std::set<std::string> trusted_clients = {};             // client_ids
+  signin::OperatorBranding branding = {};
+  std::set<std::string> email_template_domains = {};
+  std::optional<signin::SplitHostsOptions> split_hosts = {};
+  /// Where else people sign in. Asked at every start.
+  std::function<std::vector<std::shared_ptr<auth::SocialProvider>>(const Clock&)> providers = {};
+  bool resolves_handles = false;  // of domains that are not ours
 };
+/// Where the routes for the private listener are.
+inline constexpr const char* k_internal = "http://internal.test";
 inline WorldOptions one_origin() { return {.auth = "https://pds.test"}; }
 
 /// What the ePDS reaches: sites by origin, documents by URL.
@@ -78,6 +90,11 @@ struct Page {
 
   std::string header(std::string_view name) const { return std::string(headers.get(name)); }
   std::string location() const { return header("location"); }
+  /// Where a page sends the browser on by itself: "Refresh: 0;url=…".
+  std::string refresh() const {
+    const std::string value = header("refresh");
+    return value.substr(std::min(value.size(), std::string_view("0;url=").size()));
+  }
   bool shows(std::string_view text) const { return body.find(text) != std::string::npos; }
   /// The text of <h1>.
   std::string heading() const;
@@ -128,7 +145,7 @@ class World {
   std::string code(std::string_view to) const;
   std::optional<pds::Account> account(std::string_view email);
 
-  const WorldOptions options;
+  WorldOptions options;  // restart() reads them again
   FakeClock clock;
   SeededRng rng;
   InlineExecutor executor;
@@ -142,7 +159,7 @@ class World {
   LexiconNames lexicon_names;  // an account's handle is the authority for its lexicons
   lexicon::NetworkResolver lexicons;
   std::unique_ptr<signin::Epds> epds;
-  std::unique_ptr<web::Router> routes;
+  std::unique_ptr<web::Router> routes, internal_routes;
   std::string transcript;  // every answer so far
 
  private:
