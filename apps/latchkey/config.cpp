@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <filesystem>
+#include <fstream>
 #include <set>
 
 #include "atproto/syntax/did.h"
@@ -11,6 +12,12 @@
 #include "base/secrets_file.h"
 #include "base/url.h"
 #include "crypto/hash.h"
+#include "mail/providers.h"
+#include "ui/embedded.h"
+#include "web/address.h"
+#include "web/messages.h"
+#include "web/template.h"
+#include "web/template_directory.h"
 
 namespace latchkey::app {
 namespace {
@@ -84,6 +91,24 @@ class Reader {
     problem(fmt::format("{} is not a URL: {}", name, *value));
     return std::nullopt;
   }
+  /// What a page may link to or show: a scheme such as javascript: would run in it.
+  std::optional<std::string> web_url(std::string_view name) {
+    const auto value = text(name);
+    if (!value) return std::nullopt;
+    if (const auto url = Url::parse(*value); url && (url->scheme == "https" || url->scheme == "http"))
+      return value;
+    problem(fmt::format("{} is not an http or https URL: {}", name, *value));
+    return std::nullopt;
+  }
+  std::optional<web::Color> color(std::string_view name) {
+    const auto value = text(name);
+    if (!value) return std::nullopt;
+    auto color = web::Color::parse(*value);
+    if (!color)
+      problem(fmt::format("{} is \"{}\", but must be a colour such as #0085ff or rgb(0, 133, 255)", name,
+                          *value));
+    return color;
+  }
   std::vector<std::string> list(std::string_view name) const {
     std::vector<std::string> out;
     const std::string value = text(name, "");
@@ -116,10 +141,12 @@ class Reader {
   Problems& problems_;
 };
 
-void read_mail(Reader& in, ServeConfig& config) {
-  const std::string provider = in.text("EMAIL_PROVIDER", "smtp");
-  if (provider != "smtp")
-    in.problem(fmt::format("EMAIL_PROVIDER is \"{}\"; this version knows smtp", provider));
+std::string file_text(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return std::string((std::istreambuf_iterator<char>(in)), {});
+}
+
+void read_smtp_server(Reader& in, ServeConfig& config) {
   if (const auto url = in.text("PDS_EMAIL_SMTP_URL"); url && !in.text("SMTP_HOST")) {
     auto server = mail::parse_smtp_url(*url);
     if (server)
@@ -140,6 +167,74 @@ void read_mail(Reader& in, ServeConfig& config) {
   } else {
     in.problem("SMTP_HOST is missing: people sign in by a code sent by mail (or give PDS_EMAIL_SMTP_URL)");
   }
+}
+
+void read_provider(Reader& in, ServeConfig& config) {
+  const std::string provider = in.text("EMAIL_PROVIDER", "smtp");
+  const auto needed = [&](const char* name) {
+    auto value = in.text(name);
+    if (!value) in.problem(fmt::format("{} is missing, but EMAIL_PROVIDER is {}", name, provider));
+    return value.value_or("");
+  };
+  const auto secret = [&](const char* name) { return Secret<std::string>(needed(name)); };
+  if (provider == "smtp") {
+    read_smtp_server(in, config);
+  } else if (provider == "sendgrid") {
+    config.smtp = mail::sendgrid(secret("SENDGRID_API_KEY"));
+  } else if (provider == "postmark") {
+    config.smtp = mail::postmark(secret("POSTMARK_SERVER_TOKEN"));
+  } else if (provider == "ses") {
+    const std::string region = needed("AWS_REGION"), user = needed("AWS_SES_SMTP_USER");
+    auto server = mail::ses(region, user, secret("AWS_SES_SMTP_PASS"));
+    if (server)
+      config.smtp = *std::move(server);
+    else if (!region.empty())
+      in.problem(fmt::format("AWS_REGION is \"{}\", but must be a region such as eu-central-1", region));
+  } else {
+    in.problem(
+        fmt::format("EMAIL_PROVIDER is \"{}\", but must be smtp, sendgrid, ses or postmark", provider));
+  }
+}
+
+// Of the three variables all or none.
+void read_dkim(Reader& in, ServeConfig& config) {
+  constexpr const char* k_domain = "LATCHKEY_DKIM_DOMAIN";
+  constexpr const char* k_selector = "LATCHKEY_DKIM_SELECTOR";
+  constexpr const char* k_file = "LATCHKEY_DKIM_PRIVATE_KEY_FILE";
+  const auto domain = in.text(k_domain), selector = in.text(k_selector), file = in.text(k_file);
+  if (!domain && !selector && !file) return;
+  for (const auto& [name, value] : {std::pair(k_domain, domain), {k_selector, selector}, {k_file, file}})
+    if (!value)
+      in.problem(fmt::format("{} is missing: DKIM needs {}, {} and {}", name, k_domain, k_selector, k_file));
+  if (!domain || !selector || !file) return;
+  if (!mail::is_selector(*selector)) in.problem(fmt::format("{} is no selector: {}", k_selector, *selector));
+  // Receivers who follow DMARC want it so (RFC 7489 §3.1.1).
+  const std::string_view sender = config.from.address.domain();
+  if (sender != *domain && !sender.ends_with("." + *domain))
+    in.problem(fmt::format("{} is {}, but must be the domain of the sender {}, or one above it", k_domain,
+                           *domain, config.from.address.str()));
+  auto key = crypto::DkimKey::from_pem(file_text(*file));
+  if (key)
+    config.dkim = mail::Dkim{*domain, *selector, *std::move(key)};
+  else
+    in.problem(fmt::format("{}: {} cannot be used: {}", k_file, *file, key.error()));
+}
+
+void read_templates(Reader& in, ServeConfig& config) {
+  config.template_directory = in.text("LATCHKEY_TEMPLATE_DIRECTORY", "");
+  if (config.template_directory.empty()) return;
+  try {
+    const web::StaticFiles assets(ui::static_files());
+    const web::Messages messages(ui::messages());
+    web::Templates(ui::templates(), &assets, &messages,
+                   web::TemplateDirectory(config.template_directory).files());
+  } catch (const std::exception& e) {
+    in.problem(fmt::format("LATCHKEY_TEMPLATE_DIRECTORY: {}", e.what()));
+  }
+}
+
+void read_mail(Reader& in, ServeConfig& config) {
+  read_provider(in, config);
   const char* from_name = in.text("SMTP_FROM") ? "SMTP_FROM" : "PDS_EMAIL_FROM_ADDRESS";
   if (const auto from = in.text(from_name)) {
     if (auto address = mail::EmailAddress::parse(*from))
@@ -151,6 +246,32 @@ void read_mail(Reader& in, ServeConfig& config) {
   }
   config.from.name = in.text("SMTP_FROM_NAME", config.service_name);
   config.smtp.ca_file = config.ca_file;
+  read_dkim(in, config);
+}
+
+struct SignUp {
+  pds::SignUpPolicy policy;
+  bool invite_required;  // by createAccount
+};
+
+// LATCHKEY_SIGN_UP says it all. Without it the variables of the reference and of ePDS do: the pages then use
+// MAGIC_INVITE_CODE on everybody's behalf.
+SignUp read_sign_up(Reader& in, bool invite_required, bool magic) {
+  using Kind = pds::SignUpPolicy::Kind;
+  const auto text = in.text("LATCHKEY_SIGN_UP");
+  if (!text)
+    return {.policy = pds::SignUpPolicy::parse(invite_required && !magic ? "invite" : "open").value(),
+            .invite_required = invite_required};
+  const auto policy = pds::SignUpPolicy::parse(*text);
+  if (!policy) {
+    in.problem(fmt::format("LATCHKEY_SIGN_UP is \"{}\", but {}", *text, policy.error()));
+    return {.policy = {}, .invite_required = invite_required};
+  }
+  const bool by_invite = policy->kind() == Kind::invite;
+  if (in.text("PDS_INVITE_REQUIRED") && invite_required != by_invite)
+    in.problem(fmt::format("LATCHKEY_SIGN_UP is {}, but PDS_INVITE_REQUIRED is {}: leave the latter out",
+                           policy->str(), invite_required));
+  return {.policy = *policy, .invite_required = by_invite};
 }
 
 bool is_host_name(const std::string& text) {
@@ -158,9 +279,87 @@ bool is_host_name(const std::string& text) {
   return url && url->host == text && !url->host_is_ip() && !text.ends_with('.');
 }
 
+void read_branding(Reader& in, ServeConfig& config) {
+  auto& out = config.branding;
+  out.name = in.text("PDS_SERVICE_NAME", "");
+  out.colors = {.brand = in.color("PDS_PRIMARY_COLOR"),
+                .bad = in.color("PDS_ERROR_COLOR"),
+                .good = in.color("PDS_SUCCESS_COLOR"),
+                .accent = in.color("PDS_INFO_COLOR")};
+  in.color("PDS_WARNING_COLOR");  // no page warns; what is not a colour is said all the same
+  out.logo_url = in.web_url("PDS_LOGO_URL").value_or("");
+  out.favicon_url = in.web_url("LATCHKEY_FAVICON_URL").value_or("");
+  out.home_url = in.web_url("PDS_HOME_URL").value_or("");
+  out.support_url = in.web_url("PDS_SUPPORT_URL").value_or("");
+  out.terms_of_service_url = config.pds.terms_of_service_url.value_or("");
+  out.privacy_policy_url = config.pds.privacy_policy_url.value_or("");
+  for (auto& domain : in.list("EMAIL_TEMPLATE_ALLOWED_DOMAINS")) {
+    if (!is_host_name(domain))
+      in.problem(
+          fmt::format("EMAIL_TEMPLATE_ALLOWED_DOMAINS has {}, which is no host name in lower case", domain));
+    config.email_template_domains.insert(std::move(domain));
+  }
+}
+
+// "127.0.0.1:3002" or "[::1]:3002".
+void read_internal_listener(Reader& in, SplitHosts& out) {
+  constexpr const char* k_name = "LATCHKEY_INTERNAL_LISTEN";
+  const auto text = in.text(k_name);
+  if (!text) return;
+  const auto url = Url::parse("http://" + *text);
+  // What looks like no port is port 80, which nobody means here.
+  if (!url || !url->port || !url->host_is_ip() || url->authority() != *text) {
+    in.problem(fmt::format("{} is \"{}\", but must be an address with a port, such as 127.0.0.1:3002", k_name,
+                           *text));
+    return;
+  }
+  out.internal_address = url->host;
+  if (out.internal_address.starts_with('['))
+    out.internal_address = out.internal_address.substr(1, out.internal_address.size() - 2);
+  out.internal_port = *url->port;
+  if (const auto ip = web::IpAddress::parse(out.internal_address); !ip || ip->is_public())
+    in.problem(fmt::format("{} is {}, which the whole internet reaches; give an address of a private network",
+                           k_name, *text));
+}
+
+// Both secrets or none; in development, too, for the one signs sign-ins and the other opens what is said of
+// addresses.
+void read_split_hosts(Reader& in, ServeConfig& config) {
+  constexpr const char* k_callback = "MAGIC_CALLBACK_SECRET";
+  constexpr const char* k_internal = "MAGIC_INTERNAL_SECRET";
+  const auto callback = in.secret(k_callback, k_min_secret), internal = in.secret(k_internal, k_min_secret);
+  if (!callback && !internal) {
+    if (in.text("LATCHKEY_INTERNAL_LISTEN"))
+      in.problem(
+          fmt::format("LATCHKEY_INTERNAL_LISTEN is set, but neither {} nor {}: nothing is there to serve",
+                      k_callback, k_internal));
+    return;
+  }
+  if (!callback || !internal) {
+    in.problem(fmt::format("{} is missing: a sign-in service on another host needs {} and {}",
+                           callback ? k_internal : k_callback, k_callback, k_internal));
+    return;
+  }
+  if (callback->reveal() == internal->reveal())
+    in.problem(fmt::format("{} is the same as {}; whoever reads it in a request could sign people in",
+                           k_internal, k_callback));
+  if (config.auth_origin == config.pds.public_url)
+    in.problem(fmt::format("{} is for a sign-in service on another host, but AUTH_HOSTNAME is this one",
+                           k_callback));
+  const auto bytes = [](const Secret<std::string>& text) {
+    return Secret<Bytes>(to_bytes(std::string_view(text.reveal())));
+  };
+  config.split_hosts = SplitHosts{.callback_secret = bytes(*callback),
+                                  .internal_secret = bytes(*internal),
+                                  .internal_address = {},
+                                  .internal_port = 0};
+  read_internal_listener(in, *config.split_hosts);
+}
+
 }  // namespace
 
-Result<ServeConfig, Problems> read_config(const Environment& environment, Rng& rng) {
+Result<ServeConfig, Problems> read_config(const Environment& environment, const EnvironmentNames& names,
+                                          Rng& rng) {
   Problems problems;
   Reader in(environment, problems);
 
@@ -248,6 +447,8 @@ Result<ServeConfig, Problems> read_config(const Environment& environment, Rng& r
     in.problem(fmt::format("LOG_LEVEL is \"{}\", but must be debug, info, warn, error or silent", level));
 
   const bool invite_required = in.flag("PDS_INVITE_REQUIRED", true);
+  const auto magic_invite_code = in.text("MAGIC_INVITE_CODE");
+  const auto sign_up = read_sign_up(in, invite_required, magic_invite_code.has_value());
   auto trusted = in.list("LATCHKEY_TRUSTED_PROXIES");
   if (trusted.empty()) trusted = {"127.0.0.1", "::1"};
   std::set<std::string> trusted_clients;
@@ -281,11 +482,15 @@ Result<ServeConfig, Problems> read_config(const Environment& environment, Rng& r
               .service_did = service_did,
               .handle_domains = domains,
               .version = in.text("PDS_VERSION", LATCHKEY_VERSION),
-              .invite_required = invite_required,
+              .sign_up = sign_up.policy,
+              .invite_required = sign_up.invite_required,
+              .magic_invite_code =
+                  magic_invite_code ? std::optional(Secret<std::string>(*magic_invite_code)) : std::nullopt,
+              .admin_password = admin_password,
               .blob_upload_limit =
                   static_cast<std::size_t>(in.number("PDS_BLOB_UPLOAD_LIMIT", 5 << 20, 1, 1ll << 40)),
-              .privacy_policy_url = in.url("PDS_PRIVACY_POLICY_URL"),
-              .terms_of_service_url = in.url("PDS_TERMS_OF_SERVICE_URL"),
+              .privacy_policy_url = in.web_url("PDS_PRIVACY_POLICY_URL"),
+              .terms_of_service_url = in.web_url("PDS_TERMS_OF_SERVICE_URL"),
               .contact_email = in.text("PDS_CONTACT_EMAIL_ADDRESS"),
               .jwt_secret = jwt_secret.value_or(Secret<std::string>(std::string())),
               .rotation_key =
@@ -301,19 +506,38 @@ Result<ServeConfig, Problems> read_config(const Environment& environment, Rng& r
       .session_secret = Secret<Bytes>(Bytes()),
       .dpop_secret = Secret<Bytes>(Bytes()),
       .storage_secret = Secret<Bytes>(Bytes()),
-      .admin_password = admin_password,
-      .may_sign_up = !invite_required || in.text("MAGIC_INVITE_CODE").has_value(),
       .dev_mode = dev_mode,
       .ssrf_protection = !in.flag("PDS_DISABLE_SSRF_PROTECTION", false),
       .trusted_proxies = std::move(trusted),
       .trusted_clients = std::move(trusted_clients),
+      .branding = {},
+      .email_template_domains = {},
       .rate_limits = count_requests ? std::optional(std::move(rate_limits)) : std::nullopt,
+      .codes_per_minute = in.number("LATCHKEY_CODES_PER_MINUTE", 30, 1, 1'000'000),
       .ca_file = in.text("SSL_CERT_FILE", ""),
       .smtp = {},
       .from = {*mail::EmailAddress::parse("nobody@example.com"), ""},
+      .dkim = {},
+      .template_directory = {},
+      .sign_in_providers = {},
+      .passkey_rp_id = in.text("LATCHKEY_PASSKEY_RP_ID", ""),
+      .session_expires_in = std::chrono::seconds(in.number("SESSION_EXPIRES_IN", 604'800, 3600, 34'560'000)),
+      .session_update_age = std::chrono::seconds(in.number("SESSION_UPDATE_AGE", 86'400, 0, 34'560'000)),
+      .recovery_delay = std::chrono::hours(in.number("LATCHKEY_RECOVERY_DELAY_HOURS", 0, 0, 24 * 30)),
       .log_level = log_level};
   while (config.plc_url.ends_with('/')) config.plc_url.pop_back();
   read_mail(in, config);
+  read_branding(in, config);
+  read_templates(in, config);
+  read_split_hosts(in, config);
+  config.sign_in_providers = read_sign_in_providers(
+      environment, names,
+      dev_mode || !config.ssrf_protection ? PlainHttpProviders::allow : PlainHttpProviders::refuse, problems);
+  if (const auto pages = Url::parse(config.auth_origin); !config.passkey_rp_id.empty() && pages &&
+                                                         pages->host != config.passkey_rp_id &&
+                                                         !pages->host.ends_with("." + config.passkey_rp_id))
+    in.problem(fmt::format("LATCHKEY_PASSKEY_RP_ID is {}, but must be {} or a domain above it",
+                           config.passkey_rp_id, pages->host));
   // Nothing is made while the configuration is not right: a mistyped run leaves neither folder nor secrets
   // behind.
   if (!problems.empty()) return fail(std::move(problems));

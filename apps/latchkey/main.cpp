@@ -15,8 +15,12 @@
 #include "atproto/lexicon/network_resolver.h"
 #include "base/log.h"
 #include "config.h"
+#include "crypto/hash.h"
 #include "dev/network.h"
 #include "dev/plc_directory/directory.h"
+#include "mail/queue.h"
+#include "operator_commands.h"
+#include "pds/invites.h"
 #include "signin/epds.h"
 #include "store/migrate.h"
 #include "web/client.h"
@@ -135,6 +139,14 @@ Result<ServeConfig, Problems> configuration(Rng& rng) {
         const char* value = std::getenv(std::string(name).c_str());
         return value ? std::optional<std::string>(value) : std::nullopt;
       },
+      [](std::string_view prefix) {
+        std::vector<std::string> names;
+        for (char** entry = environ; *entry; ++entry) {
+          const std::string_view text(*entry);
+          if (text.starts_with(prefix)) names.emplace_back(text.substr(0, text.find('=')));
+        }
+        return names;
+      },
       rng);
 }
 
@@ -142,6 +154,11 @@ int complain(const Problems& problems) {
   fmt::print(stderr, "latchkey cannot start:\n");
   for (const auto& problem : problems) fmt::print(stderr, "  - {}\n", problem);
   return 2;
+}
+
+std::optional<signin::SplitHostsOptions> split_hosts_of(const ServeConfig& config) {
+  if (!config.split_hosts) return std::nullopt;
+  return signin::SplitHostsOptions{config.split_hosts->callback_secret, config.split_hosts->internal_secret};
 }
 
 int serve() {
@@ -159,10 +176,18 @@ int serve() {
   identity::Resolver resolver({.plc_url = config->plc_url, .development = config->dev_mode}, fetch, &dns,
                               clock);
   lexicon::NetworkResolver lexicons({}, resolver, fetch, dns);
-  ThreadPool passwords(1, 100), reads(2, 1000), mails(4, 10'000);
-  mail::SmtpSender mailer(
-      {.server = config->smtp, .from = config->from, .helo = Url::parse(config->pds.public_url)->host}, mails,
-      clock, rng);
+  ThreadPool passwords(1, 100), reads(2, 1000);
+  const mail::QueueOptions queue_options;
+  ThreadPool mails(static_cast<unsigned>(queue_options.parallel));
+  mail::SmtpSender smtp({.server = config->smtp,
+                         .from = config->from,
+                         .dkim = config->dkim,
+                         .helo = Url::parse(config->pds.public_url)->host},
+                        mails, clock, rng);
+  mail::Queue mailer(queue_options, *db,
+                     crypto::Sealer(Secret<Bytes>(crypto::hkdf_sha256(config->storage_secret.reveal(), {},
+                                                                      "latchkey mail queue", 32))),
+                     smtp, clock, rng);
   signin::Epds epds({.pds = config->pds,
                      .auth_origin = config->auth_origin,
                      .plc_url = config->plc_url,
@@ -170,22 +195,42 @@ int serve() {
                      .session_secret = config->session_secret,
                      .dpop_secret = config->dpop_secret,
                      .storage_secret = config->storage_secret,
-                     .may_sign_up = config->may_sign_up,
+                     .providers = social_providers(config->sign_in_providers, fetch, clock),
+                     .passkey_rp_id = config->passkey_rp_id,
+                     .session_expires_in = config->session_expires_in,
+                     .session_update_age = config->session_update_age,
                      .local_hosts = config->dev_mode ? oauth::LocalHosts::allow : oauth::LocalHosts::refuse,
                      .trusted_clients = config->trusted_clients,
-                     .rate_limits = config->rate_limits},
+                     .email_limits = {.sends_overall = {{config->codes_per_minute, 1min}}},
+                     .recovery_delay = config->recovery_delay,
+                     .rate_limits = config->rate_limits,
+                     .branding = config->branding,
+                     .email_template_domains = config->email_template_domains,
+                     .template_directory = config->template_directory,
+                     .split_hosts = split_hosts_of(*config)},
                     {*db, fetch, &resolver, &lexicons, mailer, passwords, reads, clock, rng});
   run(epds.start());
   web::Server server({.trusted_proxies = config->trusted_proxies, .access_log = true}, epds.router());
   server.listen(config->listen_address, config->port);
+  // The other host asks now and then: one thread.
+  web::Server internal({.threads = 1}, epds.internal_router());
+  const auto& split = config->split_hosts;
+  if (split && !split->internal_address.empty()) {
+    internal.listen(split->internal_address, split->internal_port);
+    internal.start();
+  }
   server.start();
   clean_regularly(server.executor(0), &epds);
+  mailer.start(server.executor(0));
   log::info("serving", {{"url", config->pds.public_url},
                         {"auth", config->auth_origin},
                         {"listen", fmt::format("{}:{}", config->listen_address, config->port)},
-                        {"sign_up", config->may_sign_up ? "open" : "closed"}});
+                        {"sign_up", config->pds.sign_up.str()}});
   wait_for_end();
-  run(epds.settled());  // mails under way resume on the server's threads
+  // Mails under way resume on the server's threads. What waits stays in the database.
+  run(epds.settled());
+  run(mailer.stop());
+  internal.stop();
   server.stop();
   return 0;
 }
@@ -227,6 +272,63 @@ int migrate() {
   return 0;
 }
 
+struct InviteArguments {
+  std::int64_t uses = 1;
+  std::string code;
+};
+
+// Opens the database of serve for a command that changes a row or two.
+template <class F>
+int with_database(F f) {
+  OsRng rng;
+  const auto config = configuration(rng);
+  if (!config) return complain(config.error());
+  auto db = store::open_database(config->database);
+  signin::migrate_epds(*db);
+  return f(*config, *db, rng);
+}
+
+int create_invite(const InviteArguments& args) {
+  return with_database([&](const ServeConfig& config, store::Database& db, Rng& rng) {
+    const pds::Invites rules(config.pds.public_url, std::nullopt);
+    const pds::Invite invite{.code = rules.new_code(rng),
+                             .max_uses = args.uses,
+                             .for_account = "admin",
+                             .created_by = "admin",
+                             .created_at = SystemClock().now()};
+    run(db.write([&](store::Tx& tx) { pds::invites::insert(tx, invite); }));
+    fmt::print("{}\n", invite.code);
+    return 0;
+  });
+}
+
+int list_invites() {
+  constexpr std::int64_t k_shown = 1000;
+  return with_database([&](const ServeConfig&, store::Database& db, Rng&) {
+    const auto list = run(db.read([](store::Tx& tx) { return pds::invites::list(tx, k_shown); }));
+    for (const auto& i : list)
+      fmt::print("{}  {} of {} used  {}{}\n", i.code, i.uses, i.max_uses, rfc3339(i.created_at),
+                 i.disabled_at ? "  disabled" : "");
+    return 0;
+  });
+}
+
+int disable_invite(const InviteArguments& args) {
+  return with_database([&](const ServeConfig&, store::Database& db, Rng&) {
+    const Time now = SystemClock().now();
+    if (run(db.write([&](store::Tx& tx) { return pds::invites::disable(tx, args.code, now); }))) return 0;
+    fmt::print(stderr, "There is no invite {}\n", args.code);
+    return 1;
+  });
+}
+
+int test_mail(const std::string& address) {
+  OsRng rng;
+  const auto config = configuration(rng);
+  if (!config) return complain(config.error());
+  return mail_test(*config, address);
+}
+
 int run_command(int argc, char** argv) {
   CLI::App cli("The front door of the AT Protocol.", "latchkey");
   cli.set_version_flag("--version", std::string("latchkey ") + LATCHKEY_VERSION);
@@ -253,11 +355,37 @@ int run_command(int argc, char** argv) {
       cli.add_subcommand("check-config", "Say what is missing or weak in the configuration of serve");
   auto* migrate_command = cli.add_subcommand("migrate", "Bring the database of serve up to date");
 
+  std::string mail_address;
+  auto* mail_command = cli.add_subcommand("mail", "Look after the mails of serve");
+  mail_command->require_subcommand(1);
+  auto* mail_test_command =
+      mail_command->add_subcommand("test", "Send a test mail, and say what is wrong if it does not go out");
+  mail_test_command->add_option("address", mail_address, "Who gets it")->required();
+
+  std::string templates_directory;
+  auto* templates_command = cli.add_subcommand("templates", "Pages and mails of one's own");
+  templates_command->require_subcommand(1);
+  auto* export_command =
+      templates_command->add_subcommand("export", "Write the built-in templates into a folder");
+  export_command->add_option("directory", templates_directory, "Where to")->required();
+
   std::uint16_t plc_port = 2582;
   std::string plc_data;
   auto* plc_command = cli.add_subcommand("plc", "Run a PLC directory");
   plc_command->add_option("--port", plc_port, "0: a free port")->capture_default_str();
   plc_command->add_option("--data-dir", plc_data, "Where to keep data (default: a fresh temporary folder)");
+
+  InviteArguments invite_args;
+  auto* invite_command = cli.add_subcommand("invite", "Invite codes of serve");
+  invite_command->require_subcommand(1);
+  auto* invite_create = invite_command->add_subcommand("create", "Make a code and print it");
+  invite_create->add_option("--uses", invite_args.uses, "Accounts it is good for")
+      ->check(CLI::Range(std::int64_t{1}, pds::k_max_invite_uses))
+      ->capture_default_str();
+  auto* invite_list =
+      invite_command->add_subcommand("list", "The newest codes, and how often they were used");
+  auto* invite_disable = invite_command->add_subcommand("disable", "Take a code back; accounts stay");
+  invite_disable->add_option("code", invite_args.code)->required();
 
   try {
     cli.parse(argc, argv);
@@ -268,6 +396,11 @@ int run_command(int argc, char** argv) {
   if (serve_command->parsed()) return serve();
   if (check_command->parsed()) return check_config();
   if (migrate_command->parsed()) return migrate();
+  if (invite_create->parsed()) return create_invite(invite_args);
+  if (invite_list->parsed()) return list_invites();
+  if (invite_disable->parsed()) return disable_invite(invite_args);
+  if (mail_test_command->parsed()) return test_mail(mail_address);
+  if (export_command->parsed()) return export_templates(templates_directory);
   if (plc_command->parsed()) return plc(plc_port, plc_data);
   return 2;
 }
