@@ -23,7 +23,7 @@ LAYERS = {
     "crypto": {"base"},
     "store": {"base"},
     "web": {"base"},
-    "mail": {"base"},
+    "mail": LOW | {"store"},
     "ui": {"base", "web"},
     "atproto/syntax": {"base"},
     "atproto/cid": LOW,
