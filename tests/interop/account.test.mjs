@@ -83,7 +83,7 @@ describe('the account pages', () => {
       await go(page, button(page, 'Sign out everywhere else'))
       await page.getByText('You are signed out on all other devices, and no app has access any more.').waitFor()
       await go(page, page.getByRole('button', { name: /^Switch to/ }))
-      await page.getByText(second).waitFor()
+      await page.getByText(second).first().waitFor()
       await go(page, button(page, 'Sign out'))
       await page.getByRole('heading', { name: `@${handle}` }).waitFor()
       await go(page, button(page, 'Sign out'))

@@ -4,7 +4,7 @@ import { before, describe, it } from 'node:test'
 import { CallbackApp } from './lib/callback-app.mjs'
 import { desktop, phone, scene, startChromium, Visitor } from './lib/chromium.mjs'
 import { freshEmail, Network, ofThisSuite } from './lib/network.mjs'
-import { button, focused, go, passThrough, tabTo } from './lib/person.mjs'
+import { button, focused, go, passThrough, tabTo, wordsOf } from './lib/person.mjs'
 
 const note = 'repo:com.example.note'
 const diary = 'repo:com.example.diary?action=create&action=update'
@@ -171,20 +171,22 @@ describe('the pages between app and account, in Chromium', () => {
       by = await CallbackApp.start(suite, network, { scope: 'atproto include:test.bookshop.basic?aud=did:web:api.example.com%23shop' })
     })
 
-    for (const [locale, title, detail] of [
-      ['en-GB', 'Books at the corner', 'Order books, and see which ones there are.'],
-      ['de-CH', 'Bücher an der Ecke', 'Bücher bestellen und sehen, welche es gibt.'],
+    for (const [locale, title, detail, list] of [
+      ['en-GB', 'Books at the corner', 'Order books, and see which ones there are.', 'test.bookshop.order and test.bookshop.wish'],
+      ['de-CH', 'Bücher an der Ecke', 'Bücher bestellen und sehen, welche es gibt.', 'test.bookshop.order und test.bookshop.wish'],
     ])
       it(`has its title in the reader’s language: ${locale}`, scene(async () => {
         const visitor = await Visitor.open(chromium, { locale, name: `permission-set-${locale}` })
+        const lang = locale.slice(0, 2)
         await signIn(visitor, freshEmail(), {
           by,
+          lang,
           at: {
             consent: async (page) => {
               assert.ok(await page.getByRole('checkbox', { name: title }).isChecked())
               assert.ok(await page.getByText(detail).isVisible())
-              await page.getByText('What is in it').click()
-              assert.ok(await page.getByText('test.bookshop.order and test.bookshop.wish').isVisible())
+              await page.getByText(wordsOf(lang)['consent.contents']).click()
+              assert.ok(await page.getByText(list).isVisible())
               assert.ok(await page.getByText('test.bookshop.basic', { exact: true }).isVisible())
               await visitor.look('consent')
             },
@@ -193,6 +195,77 @@ describe('the pages between app and account, in Chromium', () => {
         await visitor.close()
       }))
   })
+
+  /** A first sign-in by what is the same in all languages; `look` sees each page. */
+  async function signInAnywhere(visitor, look) {
+    const { page } = visitor
+    const email = freshEmail('a.rather-long-name-for-an-address')
+    await leave(visitor)
+    await look('email')
+    await page.locator('#email').fill(email)
+    await go(page, page.locator('form[action^="/auth/email"] button'))
+    await look('code')
+    await page.locator('#code').fill('00000000')
+    await go(page, page.locator('form[action^="/auth/verify"] button'))
+    await look('code-wrong')
+    await page.locator('#stay').check()
+    await page.locator('#code').fill(await network.codeAfter(email, 0))
+    await go(page, page.locator('form[action^="/auth/verify"] button'))
+    for (const summary of await page.locator('main summary').all()) await summary.click()
+    await look('consent')
+    const consent = page.url()
+    await go(page, page.locator('button[value=approve]'))
+    await app.session()
+    await page.goto(consent)
+    await look('over')
+    await page.goto(`${new URL(consent).origin}/account/login?add=1`)
+    await look('account-login')
+    await page.locator('#email').fill(email)
+    await go(page, page.locator('form[action="/account/send-otp"] button'))
+    await look('account-code')
+    await page.locator('#code').fill(await network.codeAfter(email, 1))
+    await go(page, page.locator('form[action="/account/verify-otp"] button'))
+    await page.locator('.use summary').first().click()
+    await look('account')
+  }
+  const attributes = (page) => page.evaluate(() => [document.documentElement.lang, document.documentElement.dir])
+
+  for (const locale of ['de-AT', 'es-MX', 'fr-FR', 'ja-JP', 'pt-BR'])
+    it(`are in the reader’s language, on a phone: ${locale}`, scene(async () => {
+      const visitor = await Visitor.open(chromium, { viewport: phone, locale, name: `pages-${locale}` })
+      visitor.expected = /\/auth\//
+      await signInAnywhere(visitor, async (label) => {
+        assert.deepEqual(await attributes(visitor.page), [locale.slice(0, 2), 'ltr'], label)
+        await visitor.look(label)
+      })
+      await visitor.close()
+    }))
+
+  it('could be read from right to left', scene(async () => {
+    const visitor = await Visitor.open(chromium, { viewport: phone, name: 'pages-rtl' })
+    visitor.expected = /\/auth\//
+    await signInAnywhere(visitor, async (label) => {
+      await visitor.page.evaluate(() => (document.documentElement.dir = 'rtl'))
+      await visitor.look(label)
+    })
+    await visitor.close()
+  }))
+
+  it('can be had in another language without JavaScript, and stay in it', scene(async () => {
+    const visitor = await Visitor.open(chromium, { locale: 'fr-FR', javaScript: false })
+    const { page } = visitor
+    await leave(visitor)
+    assert.ok(await page.getByRole('heading', { name: 'Se connecter' }).isVisible())
+    await page.locator('footer summary').click()
+    await go(page, page.getByRole('link', { name: 'Deutsch' }))
+    assert.ok(await page.getByRole('heading', { name: 'Anmelden' }).isVisible(), 'the same page')
+    await page.locator('#email').fill(freshEmail())
+    await go(page, button(page, 'Weiter'))
+    assert.ok(await page.getByRole('heading', { name: 'Wir senden Ihnen einen Code' }).or(page.getByRole('heading', { name: 'Sehen Sie in Ihr Postfach' })).isVisible())
+    await leave(visitor)
+    assert.deepEqual(await page.locator('html').getAttribute('lang'), 'de', 'and in the next sign-in')
+    await visitor.close()
+  }))
 
   for (const [size, viewport] of Object.entries({ desktop, phone }))
     for (const colorScheme of ['light', 'dark'])

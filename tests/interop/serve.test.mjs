@@ -1,123 +1,32 @@
 // `latchkey serve` as an operator runs it: configured by variables, mail over SMTP.
 import assert from 'node:assert/strict'
 import { readFile, stat, readdir } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { describe, it } from 'node:test'
-import { simpleParser } from 'mailparser'
-import { SMTPServer } from 'smtp-server'
 import { Browser, codeIn, signIn } from './lib/browser.mjs'
+import { MailServer } from './lib/mail-server.mjs'
 import { certificateFor } from './lib/oauth-app.mjs'
 import { guideApp } from './guide.mjs'
-import { freshEmail, Run, temporaryFolder, eventually } from './lib/network.mjs'
+import { eventually, freePort, freshEmail, Run, temporaryFolder } from './lib/network.mjs'
+import { clean, Server } from './lib/serve.mjs'
 
-/** A mail server that takes everything. */
-class MailSink {
-  static async start(t, options = {}) {
-    const sink = new MailSink()
-    sink.received = []
-    sink.logins = 0
-    sink.server = new SMTPServer({
-      authOptional: true,
-      disabledCommands: options.login ? [] : ['AUTH', 'STARTTLS'],
-      onAuth(auth, session, done) {
-        sink.logins += 1
-        const ok = auth.username === options.login?.user && auth.password === options.login?.pass
-        done(ok ? null : new Error('wrong password'), ok ? { user: auth.username } : undefined)
-      },
-      onData(stream, session, done) {
-        simpleParser(stream).then((mail) => {
-          sink.received.push({ envelope: session.envelope, user: session.user, secure: session.secure, mail })
-          done()
-        }, done)
-      },
-      ...options.smtp,
-    })
-    await new Promise((resolve) => sink.server.listen(0, '127.0.0.1', resolve))
-    sink.port = sink.server.server.address().port
-    t.after(() => new Promise((resolve) => sink.server.close(resolve)))
-    return sink
-  }
-  async mails(to) {
-    return this.received.filter((m) => m.envelope.rcptTo.some((r) => r.address === to))
-  }
-  async codeAfter(to, seen) {
-    const { mail } = await eventually(`a mail to ${to}`, async () => (await this.mails(to))[seen])
-    return codeIn(mail.subject)
-  }
-}
-
-async function freePort() {
-  const server = createServer()
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
-
-// Nothing of whoever runs the tests may decide anything.
-const clean = Object.fromEntries(
-  Object.keys(process.env)
-    .filter((name) => /^(PDS|AUTH|SMTP|EMAIL|DB|MAGIC|LATCHKEY|SESSION|LOG|OIDC|GOOGLE|GITHUB)_/.test(name))
-    .map((name) => [name, undefined]),
-)
-
-async function started(run, url) {
-  await eventually(`an answer of ${url}`, async () => {
-    if (run.child.exitCode !== null) throw new Error(`latchkey ended early:\n${run.stderr}`)
-    return fetch(`${url}/xrpc/_health`).then((r) => r.ok).catch(() => false)
-  })
-}
-
-async function serve(t, { mail, env = {} } = {}) {
-  const plc = new Run(['plc', '--port', '0', '--data-dir', await temporaryFolder(t)], clean)
-  t.after(() => plc.stop())
-  const plcUrl = /http:\S+/.exec(await plc.firstLine())[0]
-  const port = await freePort()
-  const dataDir = await temporaryFolder(t)
-  const variables = {
-    ...clean,
-    PDS_HOSTNAME: 'localhost',
-    PDS_PORT: String(port),
-    PDS_DEV_MODE: 'true',
-    PDS_DISABLE_SSRF_PROTECTION: 'true',
-    PDS_INVITE_REQUIRED: 'false',
-    PDS_DID_PLC_URL: plcUrl,
-    PDS_DATA_DIRECTORY: dataDir,
-    PDS_SERVICE_NAME: 'Our Community',
-    SMTP_HOST: '127.0.0.1',
-    SMTP_PORT: String(mail.port),
-    SMTP_FROM: 'login@community.example',
-    SMTP_FROM_NAME: 'Our Community',
-    ...env,
-  }
-  const url = `http://localhost:${port}`
-  const start = async () => {
-    const run = new Run(['serve'], variables)
-    await started(run, url)
-    return run
-  }
-  return { start, urls: { pds: url, auth: url, plc: plcUrl }, dataDir, plc }
-}
-
-async function login(urls, mail, email) {
-  const app = guideApp(urls)
+async function login(server, email) {
+  const app = guideApp(server.urls)
   const { url, cookie } = await app.login(email)
-  const { url: back } = await signIn(new Browser([urls.pds]), mail, url, email)
+  const { url: back } = await signIn(new Browser([server.urls.pds]), server, url, email)
   return app.callback(back.searchParams, cookie)
 }
 
 describe('latchkey serve', () => {
   it('signs people in with a code that came by SMTP, and knows them after a restart', async (t) => {
-    const mail = await MailSink.start(t)
-    const { start, urls, dataDir } = await serve(t, { mail })
-    let run = await start()
+    const server = await Server.forTest(t)
+    const { mail, dataDir } = server
     const email = freshEmail()
-    const first = await login(urls, mail, email)
+    const first = await login(server, email)
     assert.match(first.did, /^did:plc:/)
     assert.match(first.handle, /^[a-z0-9]{6}\.test$/)
 
-    const [{ mail: welcome, envelope }] = await mail.mails(email)
-    assert.equal(envelope.mailFrom.address, 'login@community.example')
+    const [welcome] = await mail.mails(email)
+    assert.equal(welcome.envelope.mailFrom.address, 'login@community.example')
     assert.deepEqual(welcome.from.value, [{ address: 'login@community.example', name: 'Our Community' }])
     const code = codeIn(welcome.subject)
     assert.equal(welcome.subject, `${code} — Welcome to Our Community`)
@@ -128,12 +37,11 @@ describe('latchkey serve', () => {
     assert.ok(welcome.messageId && welcome.date)
     assert.equal(welcome.headers.get('auto-submitted'), 'auto-generated')
 
-    assert.equal((await run.stop()).code, 0)
-    run = await start()
-    t.after(() => run.stop())
-    const again = await login(urls, mail, email)
+    assert.equal((await server.stop()).code, 0)
+    const run = await server.start()
+    const again = await login(server, email)
     assert.equal(again.did, first.did)
-    const [, { mail: second }] = await mail.mails(email)
+    const [, second] = await mail.mails(email)
     assert.equal(second.subject, `${codeIn(second.subject)} is your sign-in code for Our Community`)
 
     // Logs carry no code, no whole address, no token.
@@ -148,11 +56,8 @@ describe('latchkey serve', () => {
 
   it('logs in at a mail server with STARTTLS, given by PDS_EMAIL_SMTP_URL', async (t) => {
     const certificate = await certificateFor('localhost', await temporaryFolder(t))
-    const mail = await MailSink.start(t, {
-      login: { user: 'apikey', pass: 'p@ss/word' },
-      smtp: { authOptional: false, key: certificate.key, cert: certificate.cert },
-    })
-    const { start, urls } = await serve(t, {
+    const mail = await MailServer.start(t, { login: { user: 'apikey', pass: 'p@ss/word' }, certificate })
+    const server = await Server.forTest(t, {
       mail,
       env: {
         SMTP_HOST: undefined,
@@ -161,40 +66,33 @@ describe('latchkey serve', () => {
         SSL_CERT_FILE: certificate.ca,
       },
     })
-    const run = await start()
-    t.after(() => run.stop())
     const email = freshEmail()
-    assert.ok((await login(urls, mail, email)).did)
+    assert.ok((await login(server, email)).did)
     const [message] = await mail.mails(email)
     assert.equal(message.user, 'apikey')
     assert.equal(message.secure, true)
   })
 
   it('sends its password to no mail server without TLS', async (t) => {
-    const mail = await MailSink.start(t, {
+    const mail = await MailServer.start(t, {
       login: { user: 'apikey', pass: 'secret' },
       smtp: { allowInsecureAuth: true, hideSTARTTLS: true },
     })
-    const { start, urls } = await serve(t, {
+    const { urls, run } = await Server.forTest(t, {
       mail,
       env: { SMTP_HOST: undefined, SMTP_PORT: undefined, PDS_EMAIL_SMTP_URL: `smtp://apikey:secret@localhost:${mail.port}` },
     })
-    const run = await start()
-    t.after(() => run.stop())
     const { url } = await guideApp(urls).login()
     const person = new Browser([urls.pds])
     const page = await person.open(url)
     await person.submit(page, page.formWith('email'), { email: freshEmail() })
-    await eventually('the failure in the log', async () => /sign-in mail not sent/.test(run.stderr))
+    await eventually('the failure in the log', async () => /mail not sent/.test(run.stderr))
     assert.match(run.stderr, /"kind":"tls"/)
     assert.deepEqual([mail.received, mail.logins], [[], 0])
   })
 
   it('goes on when the mail server is away: the answer is the same, the person can ask again', async (t) => {
-    const mail = await MailSink.start(t)
-    const { start, urls } = await serve(t, { mail, env: { SMTP_PORT: String(await freePort()) } })
-    const run = await start()
-    t.after(() => run.stop())
+    const { urls } = await Server.forTest(t, { env: { SMTP_PORT: String(await freePort()) } })
     const app = guideApp(urls)
     const { url } = await app.login()
     const person = new Browser([urls.pds])
@@ -204,15 +102,28 @@ describe('latchkey serve', () => {
     assert.ok(next.formWith('code') && next.formTo('/auth/resend'))
   })
 
+  it('mails no more codes a minute than it may, and tells nobody', async (t) => {
+    const server = await Server.forTest(t, { env: { LATCHKEY_CODES_PER_MINUTE: '2' } })
+    const emails = [freshEmail(), freshEmail(), freshEmail()]
+    const said = []
+    for (const email of emails) {
+      const person = new Browser([server.urls.pds])
+      const { url } = await guideApp(server.urls).login()
+      const page = await person.open(url)
+      said.push((await person.submit(page, page.formWith('email'), { email })).words)
+    }
+    assert.equal(new Set(said).size, 1)
+    for (const email of emails.slice(0, 2)) await server.codeAfter(email, 0)
+    assert.equal((await server.stop()).code, 0) // which waits for mails under way
+    assert.deepEqual(await server.mails(emails[2]), [])
+  })
+
   it('takes nobody new without an invitation unless that is allowed', async (t) => {
-    const mail = await MailSink.start(t)
-    const { start, urls } = await serve(t, { mail, env: { PDS_INVITE_REQUIRED: undefined } })
-    const run = await start()
-    t.after(() => run.stop())
-    const app = guideApp(urls)
+    const server = await Server.forTest(t, { env: { PDS_INVITE_REQUIRED: undefined } })
+    const { urls } = server
     const email = freshEmail()
-    const { url } = await app.login(email)
-    const { url: back } = await signIn(new Browser([urls.pds]), mail, url, email)
+    const { url } = await guideApp(urls).login(email)
+    const { url: back } = await signIn(new Browser([urls.pds]), server, url, email)
     assert.equal(back.searchParams.get('error'), 'access_denied')
     assert.equal(back.searchParams.get('iss'), urls.pds)
   })

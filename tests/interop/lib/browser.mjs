@@ -1,5 +1,6 @@
 // A browser without a screen: cookies, redirects and forms over plain HTTP, as somebody without JavaScript has them.
 import http from 'node:http'
+import https from 'node:https'
 import { codeIn } from './network.mjs'
 
 const entities = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" }
@@ -58,12 +59,22 @@ export class Page {
   }
 }
 
-/** One person's browser. `stays` are the origins it follows redirects to; others are returned as {left: URL}. */
+/**
+ * One person's browser. `stays` are the origins it follows redirects to; others are returned as {left: URL}. `address`: where
+ * the person is, for a server that believes the proxy in front; `from`: for one that looks who connects, 127.x.y.z.
+ */
 export class Browser {
-  constructor(stays, { language } = {}) {
+  constructor(stays, { language, address, from } = {}) {
     this.stays = new Set(stays.map((url) => new URL(url).origin))
     this.language = language
+    this.address = address
+    this.from = from
     this.cookies = new Map() // host -> name -> value
+  }
+
+  /** The same person at another device. */
+  elsewhere() {
+    return new Browser([...this.stays], { language: this.language, address: this.address, from: this.from })
   }
 
   jar(url) {
@@ -77,11 +88,13 @@ export class Browser {
     url = new URL(url)
     const cookie = [...this.jar(url)].map(([name, value]) => `${name}=${value}`).join('; ')
     return new Promise((resolve, reject) => {
-      const request = http.request(
+      const request = (url.protocol === 'https:' ? https : http).request(
         {
           // Names below localhost are this machine, which the system's resolver need not know.
           host: '127.0.0.1',
+          localAddress: this.from,
           port: url.port,
+          rejectUnauthorized: false, // a throw-away authority, or none
           path: url.pathname + url.search,
           method,
           agent: false,
@@ -89,6 +102,7 @@ export class Browser {
             host: url.host,
             accept: 'text/html',
             ...(this.language ? { 'accept-language': this.language } : {}),
+            ...(this.address ? { 'x-forwarded-for': this.address } : {}),
             ...(cookie ? { cookie } : {}),
             ...headers,
           },
@@ -114,13 +128,14 @@ export class Browser {
   }
 
   async #follow(page) {
-    for (let hops = 0; page.status >= 300 && page.status < 400; ++hops) {
+    for (let hops = 0; ; ++hops) {
+      const next = page.status >= 300 && page.status < 400 ? page.headers.location : /^0;url=(.*)/.exec(page.headers.refresh)?.[1]
+      if (!next) return page
       if (hops > 10) throw new Error(`too many redirects: ${page.url}`)
-      const to = new URL(page.headers.location, page.url)
+      const to = new URL(next, page.url)
       if (!this.stays.has(to.origin)) return { left: to, from: page }
       page = await this.request(to)
     }
-    return page
   }
 
   /** As typed, or as sent there by an app. */

@@ -120,6 +120,18 @@ export class Visitor {
     }
   }
 
+  /** The same on a phone and at a desk, by day and by night; the page stays where it is. */
+  async lookEverywhere(label) {
+    for (const [size, viewport] of Object.entries({ phone, desktop }))
+      for (const colorScheme of ['light', 'dark']) {
+        await this.page.setViewportSize(viewport)
+        await this.page.emulateMedia({ colorScheme })
+        await this.look(`${label}-${size}-${colorScheme}`)
+      }
+    await this.page.setViewportSize(this.options.viewport)
+    await this.page.emulateMedia({ colorScheme: this.options.colorScheme })
+  }
+
   /** The page as it is, but where scripts run: axe is one. */
   async #elsewhere(examine) {
     const context = await this.context.browser().newContext({ ...this.options, javaScriptEnabled: true })

@@ -51,6 +51,15 @@ export async function freePorts() {
     if ((await Promise.all([0, 1, 2, 3].map((i) => isFree(port + i)))).every(Boolean)) return port
 }
 
+/** One port that is free now. */
+export async function freePort() {
+  const server = createServer()
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
 // What a test leaves running when it fails ends with the test process.
 const running = new Set()
 process.on('exit', () => {
@@ -96,8 +105,52 @@ export class Run {
   }
 }
 
+/** Where accounts live: `urls.pds` and its methods. */
+export class Host {
+  async xrpc(method, { params, input, headers = {} } = {}) {
+    const url = new URL(`/xrpc/${method}`, this.urls.pds)
+    for (const [name, value] of Object.entries(params ?? {})) url.searchParams.set(name, value)
+    const answer = await fetch(url, {
+      method: input ? 'POST' : 'GET',
+      headers: { ...(input ? { 'content-type': 'application/json' } : {}), ...headers },
+      body: input ? JSON.stringify(input) : undefined,
+    })
+    const text = await answer.text()
+    if (!answer.ok) throw new Error(`${method}: ${answer.status} ${text}`)
+    return text ? JSON.parse(text) : undefined
+  }
+  /** An account with a password, for what other software does in a test. */
+  async account(handle) {
+    const made = await this.xrpc('com.atproto.server.createAccount', {
+      input: { handle, email: freshEmail(), password: 'correct horse battery staple' },
+    })
+    const headers = { authorization: `Bearer ${made.accessJwt}` }
+    return {
+      did: made.did,
+      /** Publishes a lexicon. */
+      publish: (nsid, main) =>
+        this.xrpc('com.atproto.repo.putRecord', {
+          headers,
+          input: {
+            repo: made.did,
+            collection: 'com.atproto.lexicon.schema',
+            rkey: nsid,
+            record: { $type: 'com.atproto.lexicon.schema', lexicon: 1, id: nsid, defs: { main } },
+          },
+        }),
+    }
+  }
+  async xrpcBytes(method, params) {
+    const url = new URL(`/xrpc/${method}`, this.urls.pds)
+    for (const [name, value] of Object.entries(params)) url.searchParams.set(name, value)
+    const answer = await fetch(url)
+    if (!answer.ok) throw new Error(`${method}: ${answer.status} ${await answer.text()}`)
+    return new Uint8Array(await answer.arrayBuffer())
+  }
+}
+
 /** A whole network. `urls` are those of `latchkey dev --json`. */
-export class Network {
+export class Network extends Host {
   static async start({ dataDir, port = 0, authHost, env, args = [] } = {}) {
     const network = new Network()
     network.run = new Run(
@@ -144,51 +197,12 @@ export class Network {
     const mail = await eventually(`a mail to ${to}`, async () => (await this.mails(to))[seen])
     return codeIn(mail.subject)
   }
-
-  async xrpc(method, { params, input, headers = {} } = {}) {
-    const url = new URL(`/xrpc/${method}`, this.urls.pds)
-    for (const [name, value] of Object.entries(params ?? {})) url.searchParams.set(name, value)
-    const answer = await fetch(url, {
-      method: input ? 'POST' : 'GET',
-      headers: { ...(input ? { 'content-type': 'application/json' } : {}), ...headers },
-      body: input ? JSON.stringify(input) : undefined,
-    })
-    const text = await answer.text()
-    if (!answer.ok) throw new Error(`${method}: ${answer.status} ${text}`)
-    return text ? JSON.parse(text) : undefined
-  }
-  /** An account with a password, for what other software does in a test. */
-  async account(handle) {
-    const made = await this.xrpc('com.atproto.server.createAccount', {
-      input: { handle, email: freshEmail(), password: 'correct horse battery staple' },
-    })
-    const headers = { authorization: `Bearer ${made.accessJwt}` }
-    return {
-      did: made.did,
-      /** Publishes a lexicon. */
-      publish: (nsid, main) =>
-        this.xrpc('com.atproto.repo.putRecord', {
-          headers,
-          input: {
-            repo: made.did,
-            collection: 'com.atproto.lexicon.schema',
-            rkey: nsid,
-            record: { $type: 'com.atproto.lexicon.schema', lexicon: 1, id: nsid, defs: { main } },
-          },
-        }),
-    }
-  }
-  async xrpcBytes(method, params) {
-    const url = new URL(`/xrpc/${method}`, this.urls.pds)
-    for (const [name, value] of Object.entries(params)) url.searchParams.set(name, value)
-    const answer = await fetch(url)
-    if (!answer.ok) throw new Error(`${method}: ${answer.status} ${await answer.text()}`)
-    return new Uint8Array(await answer.arrayBuffer())
-  }
 }
 
+const code8 = /\b\d{8}\b/
+export const hasCode = (subject) => code8.test(subject)
 export function codeIn(subject) {
-  const code = /\b\d{8}\b/.exec(subject)?.[0]
+  const code = code8.exec(subject)?.[0]
   if (!code) throw new Error(`no code in: ${subject}`)
   return code
 }

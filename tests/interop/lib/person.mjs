@@ -1,5 +1,11 @@
 // What a person does at the sign-in pages, in Chromium.
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/** The words of the pages in a language. */
+export const wordsOf = (lang) =>
+  JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', '..', 'ui', 'messages', `${lang}.json`), 'utf8'))
 
 /** Presses, and returns when the next page is there. */
 export async function go(page, button) {
@@ -37,16 +43,18 @@ export async function tabTo(page, is, what) {
  *  - `stay`: stays signed in on this device
  *  - `account`: the handle to choose where accounts are offered; without it, another one than those
  *  - `javaScript`: whether pages with nothing but a button press it themselves; then they are not among what was seen
+ *  - `lang`: what language they are in
  *  - `at`: what else is done at a page before it is left, {consent: async (page) => …}
  */
-export async function passThrough(page, network, email, { origin, decision = 'Approve', stay = false, account, javaScript = true, at = {} }) {
+export async function passThrough(page, network, email, { origin, decision = 'Approve', stay = false, account, javaScript = true, lang = 'en', at = {} }) {
+  const words = wordsOf(lang)
   const places = {
-    choose: page.getByRole('heading', { name: 'Choose an account' }),
-    email: page.getByRole('textbox', { name: 'E-mail address' }),
-    send: button(page, 'Send code'),
-    code: page.getByLabel('Code', { exact: true }),
-    consent: button(page, 'Approve'),
-    form_post: page.getByRole('heading', { name: 'Back to the app' }),
+    choose: page.getByRole('heading', { name: words['choose.heading'] }),
+    email: page.getByRole('textbox', { name: words['email.label'] }),
+    send: button(page, words['code.send']),
+    code: page.getByLabel(words['code.label'], { exact: true }),
+    consent: button(page, words['consent.approve']),
+    form_post: page.getByRole('heading', { name: words['form_post.heading'] }),
   }
   const anything = Object.values(places).reduce((all, place) => all.or(place))
   let seen = email ? (await network.mails(email)).length : 0
@@ -64,20 +72,20 @@ export async function passThrough(page, network, email, { origin, decision = 'Ap
     steps.push(name)
     await at[name]?.(page)
     if (name === 'choose') {
-      await go(page, account ? page.getByRole('button', { name: `@${account}` }) : page.getByRole('link', { name: 'Use another account' }))
+      await go(page, account ? page.getByRole('button', { name: `@${account}` }) : page.getByRole('link', { name: words['choose.other'] }))
     } else if (name === 'email') {
       await places.email.fill(email)
-      await go(page, button(page, 'Continue'))
+      await go(page, button(page, words['common.continue']))
     } else if (name === 'send') {
-      await go(page, button(page, 'Send code'))
+      await go(page, places.send)
     } else if (name === 'code') {
-      await page.getByLabel('Stay signed in on this device').setChecked(stay)
+      await page.getByLabel(words['code.stay']).setChecked(stay)
       await places.code.fill(await network.codeAfter(email, seen++))
-      await go(page, button(page, 'Continue'))
+      await go(page, button(page, words['common.continue']))
     } else if (name === 'consent') {
-      await go(page, button(page, decision))
+      await go(page, button(page, words[decision === 'Approve' ? 'consent.approve' : 'consent.deny']))
     } else {
-      await go(page, button(page, 'Continue'))
+      await go(page, button(page, words['common.continue']))
     }
   }
   throw new Error(`the sign-in has no end: ${steps} at ${page.url()}`)
