@@ -122,10 +122,15 @@ describe('latchkey serve', () => {
     const server = await Server.forTest(t, { env: { PDS_INVITE_REQUIRED: undefined } })
     const { urls } = server
     const email = freshEmail()
-    const { url } = await guideApp(urls).login(email)
-    const { url: back } = await signIn(new Browser([urls.pds]), server, url, email)
+    const app = guideApp(urls)
+    const wish = async (decision) =>
+      signIn(new Browser([urls.pds]), server, (await app.login(email)).url, email, { decision })
+    await assert.rejects(wish('approve'), /Enter the invite code you were given/)
+    const { url: back } = await wish('deny')
     assert.equal(back.searchParams.get('error'), 'access_denied')
     assert.equal(back.searchParams.get('iss'), urls.pds)
+    const repos = await (await fetch(`${urls.pds}/xrpc/com.atproto.sync.listRepos`)).json()
+    assert.deepEqual(repos.repos, [])
   })
 })
 
