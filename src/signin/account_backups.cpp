@@ -49,7 +49,6 @@ Task<web::Response> AccountPages::remove_backup(Session at, web::Request request
 }
 
 // --- The link in the mail, which needs no session: it may be opened where that mailbox is read
-// ------------------------------------------------
 
 Task<web::Response> AccountPages::backup_page(web::Request request) {
   // Opening it changes nothing: mail scanners open it, too.

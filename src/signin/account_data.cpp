@@ -17,7 +17,6 @@ Task<web::Response> AccountPages::download_repo(Session at, web::Request request
 }
 
 // --- Keys that may change the DID
-// ---------------------------------------------------------------------------------------------------
 
 // They are in the directory: asked for only where they can be changed, and missing when it does not answer.
 Task<void> AccountPages::add_keys(json::Object& view, Session at) {
@@ -56,7 +55,6 @@ Task<web::Response> AccountPages::change_rotation_key(Session at, web::Request r
 }
 
 // --- Rest and end
-// -------------------------------------------------------------------------------------------------------------
 
 Task<web::Response> AccountPages::deactivate(Session at, web::Request request) {
   if (const auto ok = co_await pds_.lifecycle().deactivate(at.account, std::nullopt); !ok) {

@@ -26,7 +26,6 @@ std::string begun_in(const web::Response& response) {
 }  // namespace
 
 // --- Passkeys
-// ---------------------------------------------------------------------------------------------------------
 
 Task<web::Response> AccountPages::add_passkey(Session at, web::Request request) {
   auto opened = co_await people_.open(at.account, request, web::Response::redirect(303, "/account/passkey"));
@@ -79,7 +78,6 @@ Task<web::Response> AccountPages::remove_passkey(Session at, web::Request reques
 }
 
 // --- Identities elsewhere
-// -------------------------------------------------------------------------------------------------------------
 
 Task<web::Response> AccountPages::link_provider(Session at, web::Request request) {
   const std::string provider = single(at.form, "provider").value_or("");
@@ -139,7 +137,6 @@ Task<web::Response> AccountPages::unlink_provider(Session at, web::Request reque
 }
 
 // --- What /api/auth asks
-// ---------------------------------------------------------------------------------------------------------
 
 Task<std::optional<std::string>> AccountPages::prove_control(auth::Context& context, auth::PendingLink link) {
   const auto address = mail::EmailAddress::parse(link.email);
@@ -184,7 +181,6 @@ Task<void> AccountPages::provider_linked(auth::Context& context, auth::User user
 }
 
 // --- What there is
-// ---------------------------------------------------------------------------------------------------------
 
 std::string AccountPages::provider_label(std::string_view account_provider_id) const {
   for (const auto& provider : options_.providers)

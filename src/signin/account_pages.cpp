@@ -147,7 +147,6 @@ void AccountPages::add_routes(web::Router& router) {
 }
 
 // --- Signing in
-// ----------------------------------------------------------------------------------------------------
 
 Flow AccountPages::login_flow(const Login& at) const {
   return {.id = flow_id(at.cookie), .browser = flows::hash_of(at.cookie), .created_at = clock_.now()};
@@ -293,7 +292,6 @@ Task<web::Response> AccountPages::complete(web::Request request) {
 }
 
 // --- Signed in
-// -----------------------------------------------------------------------------------------------------
 
 Task<std::vector<pds::Account>> AccountPages::accounts_on(std::string device) {
   const auto signed_in = co_await devices_.accounts(std::move(device));
@@ -462,7 +460,6 @@ Task<web::Response> AccountPages::logout(Session at, web::Request) {
 }
 
 // --- Pages
-// ---------------------------------------------------------------------------------------------------------
 
 web::Response AccountPages::login_page(const Login& at, bool stay, std::string error,
                                        std::string typed) const {

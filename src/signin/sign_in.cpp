@@ -54,7 +54,6 @@ void SignIn::add_routes(web::Router& router) {
 }
 
 // --- Checks every later step shares
-// --------------------------------------------------------------------------------
 
 Task<Result<SignIn::Step, web::Response>> SignIn::load(web::Request request, Csrf csrf) {
   const auto expired = [&] { return fail(pages_.error_page(400, "expired", request)); };
@@ -101,7 +100,6 @@ Task<Result<SignIn::Step, web::Response>> SignIn::load_proven(web::Request reque
 }
 
 // --- Steps
-// ---------------------------------------------------------------------------------------------------------
 
 Task<web::Response> SignIn::step(web::Request request) {
   auto loaded = co_await load(request, Csrf::not_needed);
@@ -205,7 +203,6 @@ Task<web::Response> SignIn::verify(web::Request request) {
 }
 
 // --- Mail
-// ----------------------------------------------------------------------------------------------------------
 
 Task<void> SignIn::send_code(Step at, std::string ip) {
   const auto address = mail::EmailAddress::parse(*at.flow.email);
@@ -247,7 +244,6 @@ Task<void> SignIn::clean() {
 }
 
 // --- Pages
-// ---------------------------------------------------------------------------------------------------------
 
 web::Response SignIn::show_step(const Step& at, std::string error, std::string notice,
                                 std::string typed) const {

@@ -186,7 +186,6 @@ web::Response SignIn::recover_code_page(const Step& at, std::string error, std::
 }
 
 // --- Calling it off, from the primary mailbox
-// --------------------------------------------------------------------------------------------
 
 Task<web::Response> SignIn::recover_cancel_page(web::Request request) {
   // Opening the link changes nothing: mail scanners open it, too.
