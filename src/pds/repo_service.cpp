@@ -113,29 +113,23 @@ std::string signing_key_context(const Did& did) { return "pds-signing-key:" + di
 RepoService::RepoService(Shared shared, const crypto::Sealer& sealer, std::size_t cache_bytes)
     : shared_(shared), sealer_(sealer), cache_(cache_bytes), tids_(shared.rng.below(1024)) {}
 
-Task<CachedRepoPtr> RepoService::load(Account account) {
-  struct Stored {
-    RepoHead head;
-    mst::Tree tree;
-    Bytes sealed_key;
-  };
-  auto stored = co_await shared_.db.read([id = account.id](store::Tx& tx) -> std::optional<Stored> {
-    auto head = repo_heads::get(tx, id);
-    if (!head) return std::nullopt;
-    mst::Builder builder;
-    for (const auto& leaf : records::leaves(tx, id)) builder.add(leaf.path, leaf.cid);
-    return Stored{.head = *std::move(head),
-                  .tree = builder.finish(),
-                  .sealed_key = accounts::sealed_signing_key(tx, id)};
-  });
-  if (!stored) co_return nullptr;
+CachedRepoPtr RepoService::read(store::Tx& tx, const Account& account) const {
+  auto head = repo_heads::get(tx, account.id);
+  if (!head) return nullptr;
+  mst::Builder builder;
+  for (const auto& leaf : records::leaves(tx, account.id)) builder.add(leaf.path, leaf.cid);
+  auto tree = builder.finish();
   // The rows must hash to what was signed. Never sign on top of anything else.
-  if (stored->tree.root() != stored->head.data)
+  if (tree.root() != head->data)
     throw std::runtime_error("records of " + account.did.str() + " do not match its signed commit");
-  co_return std::make_shared<const CachedRepo>(
-      CachedRepo{.head = std::move(stored->head),
-                 .tree = std::move(stored->tree),
-                 .signing_key = open_key(account, stored->sealed_key)});
+  return std::make_shared<const CachedRepo>(
+      CachedRepo{.head = *std::move(head),
+                 .tree = std::move(tree),
+                 .signing_key = open_key(account, accounts::sealed_signing_key(tx, account.id))});
+}
+
+Task<CachedRepoPtr> RepoService::load(Account account) {
+  co_return co_await shared_.db.read([&](store::Tx& tx) { return read(tx, account); });
 }
 
 crypto::PrivateKey RepoService::open_key(const Account& account, BytesView sealed) const {
@@ -166,6 +160,41 @@ Task<CachedRepoPtr> RepoService::current(Account account) {
   co_return repo;
 }
 
+Result<std::optional<RepoService::Next>, Fault> RepoService::next(const Account& account,
+                                                                  const CachedRepo& repo,
+                                                                  const std::vector<RecordWrite>& writes,
+                                                                  const std::optional<Cid>& swap_commit) {
+  const auto planned = plan(account, repo, writes, swap_commit);
+  if (!planned) return fail(planned.error());
+  if (planned->empty()) return std::nullopt;
+  const Time now = shared_.clock.now();
+  auto applied = repo::apply({account.did, repo.tree, Tid::parse(repo.head.rev).value(), repo.head.commit},
+                             *planned, tids_.next(now), repo.signing_key);
+  if (!applied) return fail(fault_of(applied.error()));
+  return Next{.from = repo.head.commit,
+              .event = commit_payload(account.did, *applied, now),
+              .at = now,
+              .result = *std::move(applied),
+              .signing_key = repo.signing_key};
+}
+
+repo_heads::Advance RepoService::store(store::Tx& tx, const Account& account, const Next& next,
+                                       const std::vector<RecordWrite>& writes) const {
+  const auto advance = repo_heads::advance(tx, account.id, next.from, next.head());
+  if (advance != repo_heads::Advance::done) return advance;
+  store_records(tx, account.id, next.result, writes);
+  events::append(tx, shared_.db.engine(), account.id, EventKind::commit, next.event, next.at);
+  return advance;
+}
+
+CommitRef RepoService::done(const Account& account, Next next) {
+  const auto head = next.head();
+  cache_.put(account.id,
+             std::make_shared<const CachedRepo>(CachedRepo{
+                 .head = head, .tree = std::move(next.result.tree), .signing_key = next.signing_key}));
+  return {.cid = head.commit, .rev = head.rev};
+}
+
 Task<Result<std::optional<CommitRef>, Fault>> RepoService::write(Account account,
                                                                  std::vector<RecordWrite> writes,
                                                                  std::optional<Cid> swap_commit) {
@@ -173,15 +202,15 @@ Task<Result<std::optional<CommitRef>, Fault>> RepoService::write(Account account
   auto turn = co_await queue_.enter(account.id);
   if (!turn) co_return refuse(Error::NotEnoughResources, "Too many writes are waiting for this account");
 
-  // Only other processes can get ahead of us here, so a few rounds are plenty.
-  for (int round = 0; round < 20; ++round) {
+  // Only other processes can get ahead of us here. One that keeps doing so is shut out by the last way.
+  for (int round = 0; round < k_free_rounds; ++round) {
     auto repo = cache_.get(account.id);
     const bool from_cache = repo != nullptr;
     if (!repo) repo = co_await run_task_on(&shared_.reads, load(account));
     if (!repo) co_return refuse(Error::RepoNotFound, "Could not find repo for DID: " + account.did.str());
 
-    auto planned = plan(account, *repo, writes, swap_commit);
-    if (!planned || planned->empty()) {
+    auto built = next(account, *repo, writes, swap_commit);
+    if (!built || !*built) {
       // This ends without a commit, which would have noticed a stale state. Look before saying so.
       if (from_cache) {
         auto head =
@@ -191,44 +220,45 @@ Task<Result<std::optional<CommitRef>, Fault>> RepoService::write(Account account
           continue;
         }
       }
-      if (!planned) co_return fail(planned.error());
+      if (!built) co_return fail(built.error());
       co_return std::optional<CommitRef>();
     }
 
-    const Time now = shared_.clock.now();
-    const auto rev = Tid::parse(repo->head.rev).value();
-    auto applied = repo::apply({account.did, repo->tree, rev, repo->head.commit}, *planned, tids_.next(now),
-                               repo->signing_key);
-    if (!applied) co_return fail(fault_of(applied.error()));
-
-    const RepoHead head{
-        .rev = applied->rev.str(), .commit = applied->commit, .data = applied->data, .block = applied->block};
-    const Bytes payload = commit_payload(account.did, *applied, now);
     struct Outcome {
       repo_heads::Advance advance;
       std::optional<Account> account;
     };
     // A lost race is an error here so that nothing of the transaction stays.
     auto outcome = co_await shared_.db.write([&](store::Tx& tx) -> Result<void, Outcome> {
-      const auto advance = repo_heads::advance(tx, account.id, repo->head.commit, head);
+      const auto advance = store(tx, account, **built, writes);
       if (advance == repo_heads::Advance::inactive)
         return fail(Outcome{advance, accounts::by_did(tx, account.did)});
       if (advance != repo_heads::Advance::done) return fail(Outcome{advance, std::nullopt});
-      store_records(tx, account.id, *applied, writes);
-      events::append(tx, shared_.db.engine(), account.id, EventKind::commit, payload, now);
       return {};
     });
-    if (outcome) {
-      cache_.put(account.id,
-                 std::make_shared<const CachedRepo>(CachedRepo{
-                     .head = head, .tree = std::move(applied->tree), .signing_key = repo->signing_key}));
-      co_return std::optional(CommitRef{.cid = head.commit, .rev = head.rev});
-    }
+    if (outcome) co_return done(account, **std::move(built));
     cache_.erase(account.id);
     if (outcome.error().advance == repo_heads::Advance::inactive)
       co_return fail(inactive_fault(outcome.error().account));
   }
-  co_return refuse(Error::NotEnoughResources, "Too many writers of this repository");
+  co_return co_await write_locked(std::move(account), std::move(writes), std::move(swap_commit));
+}
+
+Task<Result<std::optional<CommitRef>, Fault>> RepoService::write_locked(Account account,
+                                                                        std::vector<RecordWrite> writes,
+                                                                        std::optional<Cid> swap_commit) {
+  auto written = co_await shared_.db.write([&](store::Tx& tx) -> Result<std::optional<Next>, Fault> {
+    repo_heads::lock(tx, account.id);
+    const auto repo = read(tx, account);
+    if (!repo) return refuse(Error::RepoNotFound, "Could not find repo for DID: " + account.did.str());
+    auto built = next(account, *repo, writes, swap_commit);
+    if (built && *built && store(tx, account, **built, writes) != repo_heads::Advance::done)
+      return fail(inactive_fault(accounts::by_did(tx, account.did)));
+    return built;
+  });
+  if (!written) co_return fail(written.error());
+  if (!*written) co_return std::optional<CommitRef>();
+  co_return done(account, **std::move(written));
 }
 
 }  // namespace latchkey::pds

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "atproto/repo/engine.h"
 #include "atproto/syntax/nsid.h"
 #include "atproto/syntax/record_key.h"
 #include "atproto/syntax/tid.h"
@@ -75,7 +76,34 @@ class RepoService {
   TreeCache& cache() { return cache_; }
 
  private:
+  /// Times a write builds on a state it does not hold. After that it holds the head while it builds.
+  static constexpr int k_free_rounds = 4;
+
+  /// The next commit, before it is stored.
+  struct Next {
+    Cid from;  // the commit it follows
+    Bytes event;
+    Time at;
+    repo::CommitResult result;
+    crypto::PrivateKey signing_key;
+    RepoHead head() const {
+      return {.rev = result.rev.str(), .commit = result.commit, .data = result.data, .block = result.block};
+    }
+  };
+
+  CachedRepoPtr read(store::Tx& tx, const Account& account) const;  // nullptr when there is none
   Task<CachedRepoPtr> load(Account account);
+  /// What the writes make of this state. std::nullopt: there is nothing to do.
+  Result<std::optional<Next>, xrpc::Fault> next(const Account& account, const CachedRepo& repo,
+                                                const std::vector<RecordWrite>& writes,
+                                                const std::optional<Cid>& swap_commit);
+  repo_heads::Advance store(store::Tx& tx, const Account& account, const Next& next,
+                            const std::vector<RecordWrite>& writes) const;
+  CommitRef done(const Account& account, Next next);  // it is stored now
+  /// Reads, builds and stores in one transaction, in which nobody gets ahead.
+  Task<Result<std::optional<CommitRef>, xrpc::Fault>> write_locked(Account account,
+                                                                   std::vector<RecordWrite> writes,
+                                                                   std::optional<Cid> swap_commit);
   crypto::PrivateKey open_key(const Account& account, BytesView sealed) const;
 
   Shared shared_;
