@@ -11,9 +11,8 @@ namespace latchkey::mail {
 namespace {
 using namespace std::chrono_literals;
 
-// What is sealed: a version, then fields of four bytes length and text each. JSON would not do: a mail may
+// What is sealed: whose it is, then fields of four bytes length and text each. JSON would not do: a mail may
 // hold any bytes.
-constexpr std::uint8_t k_version = 1;
 
 void put(Bytes& out, std::string_view text) {
   const auto n = static_cast<std::uint32_t>(text.size());
@@ -83,7 +82,7 @@ Queue::Queue(QueueOptions options, store::Database& db, crypto::Sealer sealer, S
 
 Bytes Queue::seal(const Item& item) const {
   const Message& m = item.message;
-  Bytes plain{k_version};
+  Bytes plain{static_cast<std::uint8_t>(item.whose)};
   put(plain, m.to.str());
   put(plain, m.subject);
   put(plain, m.text);
@@ -97,7 +96,9 @@ Bytes Queue::seal(const Item& item) const {
 
 std::optional<Queue::Item> Queue::open(rows::Row row) const {
   const auto plain = sealer_.open(row.sealed, context(row.id));
-  if (!plain || plain->empty() || plain->front() != k_version) return std::nullopt;
+  if (!plain || plain->empty()) return std::nullopt;
+  const auto whose = static_cast<Whose>(plain->front());
+  if (whose != Whose::recipients && whose != Whose::nobodys) return std::nullopt;
   Reader in(BytesView(*plain).subspan(1));
   const auto to = EmailAddress::parse(in.text());
   if (!to) return std::nullopt;
@@ -113,10 +114,16 @@ std::optional<Queue::Item> Queue::open(rows::Row row) const {
   m.id = row.id;
   if (!in.complete() || !m.date) return std::nullopt;
   const Time sent_at = *m.date;
-  return Item{std::move(row), std::move(m), sent_at};
+  return Item{std::move(row), std::move(m), sent_at, whose};
 }
 
 Task<Result<void, MailError>> Queue::send(Message message) {
+  return keep(std::move(message), Whose::recipients);
+}
+
+Task<void> Queue::send_to_nobody(Message message) { co_await keep(std::move(message), Whose::nobodys); }
+
+Task<Result<void, MailError>> Queue::keep(Message message, Whose whose) {
   const Time now = clock_.now();
   // Asked outside of the write: counting inside would make every two writers on PostgreSQL wait for another.
   if (!co_await db_.read([&](store::Tx& tx) { return rows::has_room(tx, options_.limit); }))
@@ -124,7 +131,7 @@ Task<Result<void, MailError>> Queue::send(Message message) {
         MailError{MailError::Kind::other, 0,
                   fmt::format("{} mails are waiting to be sent, no more are taken", options_.limit),
                   MailError::Cause::full});
-  Item item{{rng_.token(16), {}, 0}, std::move(message), now};
+  Item item{{rng_.token(16), {}, 0}, std::move(message), now, whose};
   item.message.id = item.row.id;
   item.message.date = now;
   item.row.sealed = seal(item);
@@ -248,6 +255,7 @@ Task<void> Queue::deliver_all(std::optional<Item> item) {
 }
 
 Task<void> Queue::deliver(Item item) {
+  if (item.whose == Whose::nobodys) co_return co_await forget(item.row.id);
   const EmailAddress to = item.message.to;
   const Time last = item.message.deadline.value_or(item.sent_at + options_.max_age);
   if (clock_.now() >= last) {

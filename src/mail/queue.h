@@ -39,6 +39,8 @@ class Queue final : public Sender {
   /// Success: the mail is on disk. A full queue refuses newcomers with Cause::full: those that wait were
   /// promised. Throws what the database throws.
   Task<Result<void, MailError>> send(Message message) override;
+  /// The same rows, and the mail is dropped where it would have been handed on.
+  Task<void> send_to_nobody(Message message) override;
 
   /// Looks for due mails now and every `poll`, on this executor, which stops before the queue goes. For the
   /// server itself: on SQLite every mail becomes its own.
@@ -51,11 +53,14 @@ class Queue final : public Sender {
   Task<void> idle() { return attempts_.idle(); }
 
  private:
+  enum class Whose : std::uint8_t { recipients = 1, nobodys = 2 };  // the first byte of what is sealed
   struct Item {
     rows::Row row;
     Message message;
     Time sent_at;
+    Whose whose;
   };
+  Task<Result<void, MailError>> keep(Message message, Whose whose);
   std::optional<Item> open(rows::Row row) const;
   Bytes seal(const Item& item) const;
   Task<void> begin(Executor* executor);

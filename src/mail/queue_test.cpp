@@ -106,6 +106,33 @@ TEST_P(MailQueue, SendsAtOnceAndLeavesNoRow) {
   EXPECT_THAT(rows(), IsEmpty());
 }
 
+TEST_P(MailQueue, AttackTiming_AMailToNobodyIsARowLikeOthersAndNeverHandedOn) {
+  // All slots are taken, so that the rows stay to be looked at.
+  const auto p = process({.parallel = 1});
+  next_.hold = true;
+  EXPECT_TRUE(run(executor_, p->queue.send(mail("six"))));
+  EXPECT_TRUE(run(executor_, p->queue.send(mail("two"))));
+  run(executor_, p->queue.send_to_nobody(mail("one")));
+  const auto waiting = rows();
+  ASSERT_EQ(waiting.size(), 3u);
+  for (const auto& row : waiting) EXPECT_EQ(row.blob(1).size(), waiting[0].blob(1).size());
+  next_.release();
+  run(executor_, p->queue.idle());
+  EXPECT_THAT(next_.subjects(), ElementsAre("six", "two"));
+  EXPECT_THAT(rows(), IsEmpty());
+}
+
+TEST_P(MailQueue, AMailToNobodyGoesWithItsProcess) {
+  const auto p = process({.parallel = 0});  // it ends before it looks at its rows
+  run(executor_, p->queue.send_to_nobody(mail("one")));
+  EXPECT_EQ(rows().size(), 1u);
+  const auto other = process();
+  clock_.advance(1h);
+  wake(other->queue);
+  EXPECT_THAT(next_.subjects(), IsEmpty());
+  EXPECT_THAT(rows(), IsEmpty());
+}
+
 TEST_P(MailQueue, TheMailIsOnDiskBeforeItIsSent) {
   const auto p = process();
   next_.hold = true;

@@ -47,6 +47,9 @@ class Sender {
   virtual ~Sender() = default;
   /// Success means the next server took responsibility for the mail.
   virtual Task<Result<void, MailError>> send(Message message) = 0;
+  /// Where whoever asked must not learn whether there is somebody to mail to: writes what send() would write,
+  /// and nobody gets the mail. Nothing, for senders that write nothing.
+  virtual Task<void> send_to_nobody(Message) { co_return; }
 };
 
 }  // namespace latchkey::mail

@@ -180,6 +180,30 @@ Task<void> AccountPages::provider_linked(auth::Context& context, auth::User user
                     pages_.reader(context.request).lang());
 }
 
+// As on the page: the last way in stays, and the record has it.
+Result<void, auth::Fault> AccountPages::before_provider_unlinked(store::Tx& tx, const auth::Context& context,
+                                                                 const auth::User& user,
+                                                                 const auth::Account& account) const {
+  const auto did = did_of(user);
+  const auto owner = did ? pds::accounts::by_did(tx, *did) : std::nullopt;
+  if (!owner) return {};
+  if (!has_other_method(tx, *owner, Method::provider))
+    return auth::refuse(auth::Error::FAILED_TO_UNLINK_LAST_ACCOUNT);
+  audit::note(tx, did->str(), Event::provider_unlinked, provider_label(account.provider_id),
+              Actor::of(context.request), context.now);
+  return {};
+}
+
+Task<void> AccountPages::provider_unlinked(auth::Context& context, auth::User user, auth::Account account) {
+  const auto did = did_of(user);
+  if (!did) co_return;
+  const auto owner = co_await db_.read([&](store::Tx& tx) { return pds::accounts::by_did(tx, *did); });
+  if (owner)
+    letters_.notify(*owner,
+                    {.what = name(Event::provider_unlinked), .detail = provider_label(account.provider_id)},
+                    Actor::of(context.request), pages_.reader(context.request).lang());
+}
+
 // --- What there is
 
 std::string AccountPages::provider_label(std::string_view account_provider_id) const {

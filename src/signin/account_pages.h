@@ -74,6 +74,10 @@ class AccountPages {
   /// Into the record of the account, and to its owner.
   Task<void> passkey_changed(auth::User user, auth::Passkey passkey, auth::PasskeyChange change);
   Task<void> provider_linked(auth::Context& context, auth::User user, std::string label);
+  Result<void, auth::Fault> before_provider_unlinked(store::Tx& tx, const auth::Context& context,
+                                                     const auth::User& user,
+                                                     const auth::Account& account) const;
+  Task<void> provider_unlinked(auth::Context& context, auth::User user, auth::Account account);
 
  private:
   struct Login {  // a browser on its way to be signed in

@@ -33,12 +33,6 @@ auth::TableNames tables() {
           .rate_limit = "auth_rate_limit"};
 }
 
-// A mailbox that was confirmed always opens the account.
-bool has_mailbox(store::Tx& tx, const auth::User& user) {
-  const auto account = pds::accounts::by_email(tx, user.email);
-  return account && account->email_confirmed_at;
-}
-
 }  // namespace
 
 auth::Options auth_options(AuthServiceOptions options, store::Database& db, const Clock& clock, Rng& rng,
@@ -47,7 +41,8 @@ auth::Options auth_options(AuthServiceOptions options, store::Database& db, cons
                                     .expires_in = auth::k_email_code_lifetime,
                                     .allowed_attempts = auth::k_code_tries,
                                     .strict = &otp,
-                                    .send = std::move(hooks.send_code)};
+                                    .send = std::move(hooks.send_code),
+                                    .feign = auth::EmailOtpOptions::Feign::on};
   const auth::PasskeyOptions passkeys{
       .rp_id = options.rp_id,
       .rp_name = options.service_name,
@@ -64,9 +59,7 @@ auth::Options auth_options(AuthServiceOptions options, store::Database& db, cons
                                    .prove_control = std::move(hooks.prove_control),
                                    .get_sign_in = auth::SocialOptions::GetSignIn::on,
                                    .tokens = auth::SocialOptions::Tokens::dropped,
-                                   .linked = std::move(hooks.provider_linked),
-                                   .may_unlink = [](store::Tx& tx, const auth::User& user,
-                                                    const auth::Account&) { return has_mailbox(tx, user); }};
+                                   .linked = std::move(hooks.provider_linked)};
   std::vector<auth::Plugin> plugins{auth::email_otp(codes), auth::social(social)};
   // Browsers know passkeys at secure origins only (WebAuthn Level 3 §5.1).
   if (const auto url = Url::parse(options.origin);
@@ -82,7 +75,9 @@ auth::Options auth_options(AuthServiceOptions options, store::Database& db, cons
                   .update_age = options.session_update_age,
                   .additional_fields = {{.name = k_proven_by_field, .input = false, .returned = false}}},
       .user = {.additional_fields = {{.name = k_did_field, .unique = true, .input = false}}},
-      .account = {.linking = {.allow_different_emails = true, .allow_unlinking_all = true}},
+      .account = {.linking = {.allow_different_emails = true, .allow_unlinking_all = true},
+                  .before_unlink = std::move(hooks.before_provider_unlinked),
+                  .unlinked = std::move(hooks.provider_unlinked)},
       .rate_limit = {.enabled = options.rate_limits, .storage = auth::RateLimitOptions::Storage::database},
       .cookies = {.name_prefix = auth::CookieOptions::NamePrefix::host},
       .tables = tables(),

@@ -33,6 +33,10 @@ struct AuthServiceHooks {
   std::function<Task<std::optional<std::string>>(auth::Context&, auth::PendingLink)> prove_control;
   std::function<Task<void>(auth::User, auth::Passkey, auth::PasskeyChange)> passkey_changed;
   std::function<Task<void>(auth::Context&, auth::User, std::string provider_label)> provider_linked;
+  std::function<Result<void, auth::Fault>(store::Tx&, const auth::Context&, const auth::User&,
+                                          const auth::Account&)>
+      before_provider_unlinked;
+  std::function<Task<void>(auth::Context&, auth::User, auth::Account)> provider_unlinked;
   std::function<Result<void, auth::Fault>(store::Tx&, const auth::Passkey&, std::size_t others)>
       before_passkey_removed;
 };

@@ -35,8 +35,9 @@ Task<void> CodeMail::send(auth::OtpMail mail) {
   if (!to) co_return;
   const auto* words = messages_.lookup(web::LanguagePriority::from_accept_language(mail.accept_language));
   const Reader reader{.words = words ? words : &messages_.source(), .wanted = {}, .here = {}};
-  mails_.spawn(
-      mail_code(reader, std::move(*to), std::move(mail.otp), {}, clock_.now() + auth::k_email_code_lifetime));
+  const auto audience = mail.withheld ? Audience::nobody : Audience::everyone;
+  mails_.spawn(mail_code(reader, std::move(*to), std::move(mail.otp), {.audience = audience},
+                         clock_.now() + auth::k_email_code_lifetime));
 }
 
 Task<void> CodeMail::mail_code(Reader reader, mail::EmailAddress to, std::string code, Wording wording,
@@ -44,9 +45,11 @@ Task<void> CodeMail::mail_code(Reader reader, mail::EmailAddress to, std::string
   try {
     // After the answer: how long a mail takes to write does not show in its time.
     co_await after_this_job();
-    if (wording.audience == Audience::backups &&
-        (co_await db_.read([&](store::Tx& tx) { return backup_emails::accounts_of(tx, to.str()); })).empty())
-      co_return;
+    const bool withheld =
+        wording.audience == Audience::nobody ||
+        (wording.audience == Audience::backups && (co_await db_.read([&](store::Tx& tx) {
+                                                    return backup_emails::accounts_of(tx, to.str());
+                                                  })).empty());
     const std::string& app_name = wording.app_name;
     const auto& client = wording.client;
     const bool is_new = !app_name.empty() && !co_await db_.read([&](store::Tx& tx) {
@@ -73,6 +76,7 @@ Task<void> CodeMail::mail_code(Reader reader, mail::EmailAddress to, std::string
                           .from_name = brand.from_name,
                           .deadline = deadline};
     if (brand.subject) message.subject = *brand.subject;
+    if (withheld) co_return co_await mailer_.send_to_nobody(std::move(message));
     if (auto sent = co_await mailer_.send(std::move(message)); !sent)
       log::error("sign-in mail not sent", {{"email", log::redact_email(to.str())},
                                            {"kind", std::string(mail::name(sent.error().kind))},

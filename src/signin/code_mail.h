@@ -28,6 +28,7 @@ class CodeMail {
   enum class Audience {
     everyone,
     backups,  // addresses that were confirmed as somebody's backup
+    nobody,   // a mail that only takes as much work
   };
   struct Wording {
     std::string app_name = {};  // "": no app is behind it, and nobody is told that the code makes an account

@@ -180,6 +180,15 @@ struct Epds::Impl {
                                [this](auth::Context& context, auth::User user, std::string label) {
                                  return provider_linked(context, std::move(user), std::move(label));
                                },
+                           .before_provider_unlinked =
+                               [this](store::Tx& tx, const auth::Context& context, const auth::User& user,
+                                      const auth::Account& account) {
+                                 return account_pages.before_provider_unlinked(tx, context, user, account);
+                               },
+                           .provider_unlinked =
+                               [this](auth::Context& context, auth::User user, auth::Account account) {
+                                 return provider_unlinked(context, std::move(user), std::move(account));
+                               },
                            .before_passkey_removed =
                                [this](store::Tx& tx, const auth::Passkey& passkey, std::size_t others) {
                                  return people.may_remove_passkey(tx, passkey, others);
@@ -244,6 +253,10 @@ struct Epds::Impl {
 
   Task<void> provider_linked(auth::Context& context, auth::User user, std::string label) {
     co_return co_await account_pages.provider_linked(context, std::move(user), std::move(label));
+  }
+
+  Task<void> provider_unlinked(auth::Context& context, auth::User user, auth::Account account) {
+    co_return co_await account_pages.provider_unlinked(context, std::move(user), std::move(account));
   }
 
   std::string public_url, auth_origin;

@@ -81,8 +81,6 @@ test('answers to addresses with and without an account', { timeout: 1_800_000 },
   const server = await Server.forTest(t, { env: { LATCHKEY_CODES_PER_MINUTE: '1000000', LOG_LEVEL: 'warn' } })
   const app = guideApp(server.urls)
   const browser = () => new Browser([server.urls.auth], { address: freshAddress() })
-  const known = Array.from({ length: tries / 2 }, (_, i) => `known-${10_000 + i}@example.com`)
-  const unknown = known.map((email) => email.replace('known', 'other'))
 
   const atTheApp = async () => {
     const person = browser()
@@ -99,50 +97,91 @@ test('answers to addresses with and without an account', { timeout: 1_800_000 },
   const typed = async ({ person, page }, email) => ({ person, page: await person.submit(page, page.formWith('email'), { email }) })
   const address = ({ person, page }, email) => submission(person, page, page.formWith('email'), { email })
   const wrongCode = ({ person, page }) => submission(person, page, page.formWith('code'), { code: '123456789' })
-  // Everybody has had one code before, so that all have the same number left.
-  const waiting = [...known, ...unknown]
-  await Promise.all(
-    Array.from({ length: 4 }, async () => {
-      for (let email; (email = waiting.pop()); )
-        if (email.startsWith('known')) await signIn(browser(), server, (await app.login()).url, email)
-        else await typed(await atTheApp(), email)
-    }),
-  )
-  // The same for backup addresses: five to an account.
   const backupOf = (email) => `backup.of.${email}`
-  const owners = [...known]
-  await Promise.all(
-    Array.from({ length: 4 }, async () => {
-      for (let backups; (backups = owners.splice(0, 5)).length > 0; ) {
-        const person = browser()
-        let page = await openAccount(server, person, backups[0])
-        for (const backup of backups) page = await addBackup(server, person, page, backupOf(backup))
-      }
-    }),
-  )
-  for (const email of unknown) await typed(await atTheApp(), backupOf(email))
+  const verification = (email) => call(server, '/email-otp/send-verification-otp', { email, type: 'email-verification' })
 
-  const places = {
-    'sign-in, address': async (email) => address(await atTheApp(), email),
-    'sign-in, wrong code': async (email) => wrongCode(await typed(await atTheApp(), email)),
-    'account, address': async (email) => address(await atTheAccount('/account/login'), email),
-    'account, wrong code': async (email) => wrongCode(await typed(await atTheAccount('/account/login'), email)),
-  }
-  places['API, address'] = async (email) => call(server, '/email-otp/send-verification-otp', { email, type: 'sign-in' })
-  places['API, wrong code'] = async (email) => call(server, '/sign-in/email-otp', { email, otp: '12345678' })
-  places['recovery, address'] = async (email) => address(await atRecovery(), backupOf(email))
-  places['recovery, wrong code'] = async (email) => wrongCode(await typed(await atRecovery(), backupOf(email)))
+  // Each pair of places has addresses of its own: no limit is reached, and everybody has had one code before, so that all
+  // have the same number left.
+  const signUp = async (email) => signIn(browser(), server, (await app.login()).url, email)
+  const pairs = [
+    {
+      known: signUp,
+      unknown: async (email) => typed(await atTheApp(), email),
+      places: {
+        'sign-in, address': async (email) => address(await atTheApp(), email),
+        'sign-in, wrong code': async (email) => wrongCode(await typed(await atTheApp(), email)),
+      },
+    },
+    {
+      known: signUp,
+      unknown: async (email) => typed(await atTheApp(), email),
+      places: {
+        'account, address': async (email) => address(await atTheAccount('/account/login'), email),
+        'account, wrong code': async (email) => wrongCode(await typed(await atTheAccount('/account/login'), email)),
+      },
+    },
+    {
+      known: signUp,
+      unknown: async (email) => typed(await atTheApp(), email),
+      places: {
+        'API, address': async (email) => call(server, '/email-otp/send-verification-otp', { email, type: 'sign-in' }),
+        'API, wrong code': async (email) => call(server, '/sign-in/email-otp', { email, otp: '12345678' }),
+      },
+    },
+    {
+      // Users of the routes: only their address gets this kind of code.
+      known: async (email) => {
+        await timed(...call(server, '/email-otp/send-verification-otp', { email, type: 'sign-in' }))
+        await timed(...call(server, '/sign-in/email-otp', { email, otp: await server.codeAfter(email, 0) }))
+      },
+      unknown: async (email) => typed(await atTheApp(), email),
+      places: {
+        'API, verification': verification,
+        'API, wrong verification': async (email) => {
+          await timed(...verification(email))
+          return call(server, '/email-otp/verify-email', { email, otp: '12345678' })
+        },
+      },
+    },
+    {
+      // Five backups to an account.
+      group: 5,
+      known: async (...emails) => {
+        const person = browser()
+        let page = await openAccount(server, person, emails[0])
+        for (const email of emails) page = await addBackup(server, person, page, backupOf(email))
+      },
+      unknown: async (email) => typed(await atTheApp(), backupOf(email)),
+      places: {
+        'recovery, address': async (email) => address(await atRecovery(), backupOf(email)),
+        'recovery, wrong code': async (email) => wrongCode(await typed(await atRecovery(), backupOf(email))),
+      },
+    },
+  ]
 
   console.log(`${'place'.padEnd(24)} ${'tries'.padStart(6)} ${'known µs'.padStart(9)} ${'unknown µs'.padStart(11)} ${'a guess is right'.padStart(17)} ${'p'.padStart(8)}`)
-  for (const [place, prepare] of Object.entries(places)) {
-    const took = { known: [], unknown: [] }
-    for (const [email, kind] of shuffled([...known.map((email) => [email, 'known']), ...unknown.map((email) => [email, 'unknown'])]))
-      took[kind].push(await timed(...(await prepare(email))))
-    const { larger, p } = compare(took.known, took.unknown)
-    const guess = `${(100 * Math.max(larger, 1 - larger)).toFixed(1)} %`
-    console.log(
-      `${place.padEnd(24)} ${String(tries).padStart(6)} ${median(took.known).toFixed(1).padStart(9)} ${median(took.unknown).toFixed(1).padStart(11)} ${guess.padStart(17)} ${p.toFixed(4).padStart(8)}${p < 0.001 ? ' !' : ''}`,
+  for (const [i, { known: meet, unknown: ask, group = 1, places }] of pairs.entries()) {
+    const known = Array.from({ length: tries / 2 }, (_, n) => `known-${i}-${10_000 + n}@example.com`)
+    const unknown = known.map((email) => email.replace('known', 'other'))
+    const waiting = [...known]
+    await Promise.all(
+      Array.from({ length: 4 }, async () => {
+        for (let some; (some = waiting.splice(0, group)).length > 0; ) {
+          await meet(...some)
+          for (const email of some) await ask(email.replace('known', 'other'))
+        }
+      }),
     )
+    for (const [place, prepare] of Object.entries(places)) {
+      const took = { known: [], unknown: [] }
+      for (const [email, kind] of shuffled([...known.map((email) => [email, 'known']), ...unknown.map((email) => [email, 'unknown'])]))
+        took[kind].push(await timed(...(await prepare(email))))
+      const { larger, p } = compare(took.known, took.unknown)
+      const guess = `${(100 * Math.max(larger, 1 - larger)).toFixed(1)} %`
+      console.log(
+        `${place.padEnd(24)} ${String(tries).padStart(6)} ${median(took.known).toFixed(1).padStart(9)} ${median(took.unknown).toFixed(1).padStart(11)} ${guess.padStart(17)} ${p.toFixed(4).padStart(8)}${p < 0.001 ? ' !' : ''}`,
+      )
+    }
   }
   agent.destroy()
 })

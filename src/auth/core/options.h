@@ -80,6 +80,12 @@ struct AccountOptions {
   AccountLinkingOptions linking = {};
   bool update_account_on_sign_in = true;
   bool encrypt_oauth_tokens = false;
+  /// Inside of the transaction in which a user unlinks an account; a fault keeps it. Beside the rule that
+  /// counts accounts (linking.allow_unlinking_all).
+  std::function<Result<void, Fault>(store::Tx&, const Context&, const User&, const Account&)> before_unlink =
+      {};
+  /// Told after it.
+  std::function<Task<void>(Context&, User, Account)> unlinked = {};
 };
 
 struct RateLimitOptions {

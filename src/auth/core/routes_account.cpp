@@ -34,15 +34,20 @@ Task<Answer> list_accounts(Context& c) {
 }
 
 Task<Answer> unlink_account(Context& c) {
-  const std::string me = c.signed_in().user.id, id = c.text("accountId");
-  const bool all = c.auth.options().account.linking.allow_unlinking_all;
-  CO_TRY_VOID(co_await c.auth.db().write([&](store::Tx& tx) -> Result<void, Fault> {
-    const auto accounts = c.auth.accounts().list(tx, me);
-    if (accounts.size() == 1 && !all) return refuse(Error::FAILED_TO_UNLINK_LAST_ACCOUNT);
+  const User me = c.signed_in().user;
+  const std::string id = c.text("accountId");
+  const AccountOptions& options = c.auth.options().account;
+  CO_TRY(Account gone, co_await c.auth.db().write([&](store::Tx& tx) -> Result<Account, Fault> {
+    const auto accounts = c.auth.accounts().list(tx, me.id);
+    if (accounts.size() == 1 && !options.linking.allow_unlinking_all)
+      return refuse(Error::FAILED_TO_UNLINK_LAST_ACCOUNT);
     const auto it = std::ranges::find(accounts, id, &Account::id);
     if (it == accounts.end()) return refuse(Error::ACCOUNT_NOT_FOUND);
-    return c.auth.accounts().remove(tx, *it);
+    if (options.before_unlink) TRY_VOID(options.before_unlink(tx, c, me, *it));
+    TRY_VOID(c.auth.accounts().remove(tx, *it));
+    return *it;
   }));
+  if (options.unlinked) co_await options.unlinked(c, me, std::move(gone));
   co_return status_true();
 }
 

@@ -124,6 +124,22 @@ TEST_F(RecoveryTest, AttackEnumeration_WithoutAConfirmedBackupThePageIsTheSameAn
   EXPECT_TRUE(w.mails(std::string("pending@example.org")).empty());
 }
 
+TEST_F(RecoveryTest, AttackTiming_WithoutAConfirmedBackupAsMuchIsWritten) {
+  const std::string did = account(k_alice);
+  give_backup(did);
+  Browser known(w), unknown(w);
+  asked(known, app.start());
+  EXPECT_TRUE(w.postman.to_nobody.empty());
+  asked(unknown, app.start(), "ol.stranger@example.org");
+  ASSERT_EQ(w.postman.to_nobody.size(), 1u);
+  const auto& feigned = w.postman.to_nobody[0];
+  const auto mails = w.mails(std::string(k_backup));
+  ASSERT_EQ(mails.size(), 1u);
+  EXPECT_EQ(feigned.subject.size(), mails[0].subject.size());
+  EXPECT_EQ(feigned.text.size(), mails[0].text.size());
+  EXPECT_EQ(feigned.html.size(), mails[0].html.size());
+}
+
 TEST_F(RecoveryTest, AttackTakeover_TheAccountsOwnAddressIsNoBackup) {
   account(k_alice);
   const auto before = w.mails(k_alice).size();

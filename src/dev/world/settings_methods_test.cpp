@@ -176,6 +176,29 @@ TEST_F(Methods, AProviderIsLinkedOpensTheAccountAndIsUnlinked) {
   EXPECT_FALSE(signed_in(late));
 }
 
+TEST_F(Methods, AProviderUnlinkedOverTheRoutesIsRecordedAndToldAndTheLastWayInStays) {
+  const Tokens alice = account(k_alice);
+  Browser b(w);
+  enter(b, k_alice);
+  link_provider(b);
+  json_sign_in(b, k_alice);
+  const auto linked = b.get(url("/api/auth/list-accounts")).json();
+  ASSERT_TRUE(linked.array() && linked.array()->size() == 1);
+  const std::string id = *linked.array()->at(0).string_at("id");
+  forget_confirmation(alice.did);
+  EXPECT_EQ(json_post(b, "/unlink-account", {{"accountId", id}}).text("code"),
+            "FAILED_TO_UNLINK_LAST_ACCOUNT");
+  EXPECT_EQ(links(), 1);
+  EXPECT_EQ(events(alice.did).front(), "provider_linked Example ID") << "what did not happen is not recorded";
+  SoftAuthenticator a = authenticator();
+  add_passkey(b, a, "Key");
+  json_sign_in(b, k_alice);
+  EXPECT_EQ(json_post(b, "/unlink-account", {{"accountId", id}}).status, 200);
+  EXPECT_EQ(links(), 0);
+  EXPECT_EQ(events(alice.did).front(), "provider_unlinked Example ID");
+  expect_notice(k_alice, "Example ID unlinked");
+}
+
 TEST_F(Methods, AttackTheft_AnIdentityOfOneAccountIsNotLinkedToAnother) {
   account(k_alice);
   account(k_bob);

@@ -75,7 +75,9 @@ class Postman final : public mail::Sender {
   bool refuses = false;
   bool throws = false;
   std::chrono::milliseconds delay{0};
+  std::vector<mail::Message> to_nobody;
   Task<Result<void, mail::MailError>> send(mail::Message message) override;
+  Task<void> send_to_nobody(mail::Message message) override;
 
  private:
   mail::Trap& trap_;

@@ -153,7 +153,8 @@ Task<void> EmailOtpPlugin::issue(Context& c, Subject subject, Audience audience)
   struct Issued {
     std::string code;
     Stored stored;
-    bool sent = true;
+    bool sent = true;       // a limit may say no
+    bool withheld = false;  // by the audience
   };
   const Issued issued = co_await c.auth.db().write([&](store::Tx& tx) {
     const auto& rows = c.auth.verifications();
@@ -163,23 +164,25 @@ Task<void> EmailOtpPlugin::issue(Context& c, Subject subject, Audience audience)
     if (const auto before = row ? Stored::parse(row->value) : std::nullopt)
       if (auto again = reusable(c, *before)) out = {std::move(*again), *before, out.sent};
     const auto user = c.auth.users().find_by_email(tx, subject.email);
-    if (audience == Audience::users) out.sent = out.sent && user;
-    if (audience == Audience::unverified_users) out.sent = out.sent && user && !user->email_verified;
-    if (audience == Audience::nobodys_address) out.sent = out.sent && !user;
+    if (audience == Audience::users) out.withheld = !user;
+    if (audience == Audience::unverified_users) out.withheld = !user || user->email_verified;
+    if (audience == Audience::nobodys_address) out.withheld = user.has_value();
     // Written whether or not anything is sent, so that both take as long; a code nobody was told opens
     // nothing, and one that was told before stays good when a limit refuses the next.
-    const std::string where = out.sent ? id : "nobody-" + id;
+    const bool kept = out.sent && !out.withheld;
+    const std::string where = kept ? id : "nobody-" + id;
     rows.remove(tx, where);
     rows.put(tx, where, out.stored.str(), c.now + options_.expires_in, c.now);
-    if (!out.sent) rows.remove(tx, where);
+    if (!kept) rows.remove(tx, where);
     return out;
   });
-  if (!issued.sent) co_return;
+  if (!issued.sent || (issued.withheld && options_.feign == EmailOtpOptions::Feign::off)) co_return;
   co_await c.auth.mail(
       options_.send({.email = std::move(subject.email),
                      .otp = issued.code,
                      .type = std::move(subject.type),
-                     .accept_language = std::string(c.request.headers.get("accept-language"))}));
+                     .accept_language = std::string(c.request.headers.get("accept-language")),
+                     .withheld = issued.withheld}));
 }
 
 Verdict EmailOtpPlugin::judge(store::Tx& tx, Context& c, const Subject& subject, std::string_view typed,

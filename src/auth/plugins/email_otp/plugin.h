@@ -14,6 +14,7 @@ struct OtpMail {
   std::string email, otp;
   std::string type;             // "sign-in", "email-verification", "forget-password", "change-email"
   std::string accept_language;  // of the request
+  bool withheld = false;        // do the work of sending it, and do not send it (EmailOtpOptions::feign)
 };
 
 struct EmailOtpOptions {
@@ -38,6 +39,9 @@ struct EmailOtpOptions {
   EmailOtp* strict = nullptr;
   /// Returns when the mail is queued. A failure is logged, and does not show.
   std::function<Task<void>(OtpMail)> send;
+  /// on: `send` is also called for addresses that get no mail because of who they are or are not, with
+  /// `withheld` set, so that what a mail costs does not tell.
+  enum class Feign { off, on } feign = Feign::off;
 };
 
 /// Throws std::invalid_argument for a length outside of 4 to 12, no attempts, or without `send`.

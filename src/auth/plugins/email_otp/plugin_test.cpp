@@ -195,6 +195,21 @@ TEST_P(EmailOtpPlugin, AttackEnumeration_UnknownAddressesGetTheSameAnswerAndNoMa
   EXPECT_FALSE(row("forget-password-otp-unknown@example.test"));
 }
 
+TEST_P(EmailOtpPlugin, AttackTiming_AMailThatIsWithheldIsAsMuchWork) {
+  options_.feign = EmailOtpOptions::Feign::on;
+  restart();
+  ask("email-verification");
+  ASSERT_EQ(mails_.size(), 1u);
+  EXPECT_TRUE(mails_[0].withheld);
+  EXPECT_EQ(mails_[0].email, "dan@example.test");
+  EXPECT_FALSE(row("email-verification-otp-dan@example.test")) << "a code nobody was told opens nothing";
+  EXPECT_EQ(sign_in(code()).status, 200);
+  mails_.clear();
+  ask("email-verification");
+  ASSERT_EQ(mails_.size(), 1u);
+  EXPECT_FALSE(mails_[0].withheld);
+}
+
 TEST_P(EmailOtpPlugin, AttackEnumeration_AMailerThatFailsDoesNotShow) {
   b().sign_up("known@example.test");
   options_.send = lose;

@@ -51,20 +51,6 @@ SocialProvider* SocialService::find_by_account(std::string_view account_provider
   return nullptr;
 }
 
-Task<Result<void, Fault>> SocialService::before_unlink(Context& c) {
-  const SessionAndUser* who = co_await c.session();
-  const auto id = c.opt_text("accountId");
-  if (!who || !id) co_return Result<void, Fault>();  // the route says what is missing
-  const User user = who->user;
-  const bool may = co_await c.auth.db().read([&](store::Tx& tx) {
-    for (const Account& account : c.auth.accounts().list(tx, user.id))
-      if (account.id == *id) return options_.may_unlink(tx, user, account);
-    return true;
-  });
-  if (!may) co_return refuse(Error::FAILED_TO_UNLINK_LAST_ACCOUNT);
-  co_return Result<void, Fault>();
-}
-
 Plugin social(SocialOptions options) {
   std::set<std::string> ids, account_ids;
   for (const auto& p : options.providers) {
@@ -75,7 +61,6 @@ Plugin social(SocialOptions options) {
       throw std::invalid_argument("social: two providers are \"" + about.id + "\"");
   }
   const bool by_link = options.get_sign_in == SocialOptions::GetSignIn::on;
-  const bool guarded_unlink = static_cast<bool>(options.may_unlink);
   const auto service = std::make_shared<SocialService>(std::move(options));
 
   Plugin plugin{
@@ -98,9 +83,6 @@ Plugin social(SocialOptions options) {
   if (by_link)
     plugin.endpoints.push_back(
         get("/sign-in/social", [service](Context& c) { return service->sign_in_by_link(c); }));
-  if (guarded_unlink)
-    plugin.before.push_back({.matches = [](const Context& c) { return c.path == "/unlink-account"; },
-                             .run = [service](Context& c) { return service->before_unlink(c); }});
   return plugin;
 }
 

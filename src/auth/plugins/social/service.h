@@ -20,7 +20,6 @@ class SocialService {
   Task<Answer> get_access_token(Context& context);  // POST /get-access-token
   Task<Answer> refresh_token(Context& context);     // POST /refresh-token
   Task<Answer> account_info(Context& context);      // GET /account-info
-  Task<Result<void, Fault>> before_unlink(Context& context);
 
  private:
   SocialProvider* find(std::string_view id) const;

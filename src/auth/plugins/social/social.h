@@ -49,10 +49,6 @@ struct SocialOptions {
 
   /// Told when somebody who is signed in linked what was nobody's before.
   std::function<Task<void>(Context&, User, std::string provider_label)> linked = {};
-
-  /// Asked before an account is unlinked: false keeps the last way in. Beside the core's own rule, which
-  /// counts accounts (Options::account.linking.allow_unlinking_all).
-  std::function<bool(store::Tx&, const User&, const Account&)> may_unlink = {};
 };
 
 /// Throws std::invalid_argument for two providers of one id.

@@ -353,13 +353,22 @@ TEST_P(SocialTest, AProviderThatWasTakenAwayIsNamed) {
 
 // ---- unlinking
 
+Task<void> note(std::vector<std::string>* out, std::string what) {
+  out->push_back(std::move(what));
+  co_return;
+}
+
 TEST_P(SocialTest, TheHostMayKeepTheLastWayIn) {
   bool may = false;
   account_.linking.allow_unlinking_all = true;
-  social_.may_unlink = [&may](store::Tx&, const User& user, const Account& account) {
+  account_.before_unlink = [&may](store::Tx&, const Context&, const User& user,
+                                  const Account& account) -> Result<void, Fault> {
     EXPECT_EQ(account.user_id, user.id);
-    return may;
+    if (!may) return refuse(Error::FAILED_TO_UNLINK_LAST_ACCOUNT);
+    return {};
   };
+  std::vector<std::string> told;
+  account_.unlinked = [&told](Context&, User, Account account) { return note(&told, account.account_id); };
   restart();
   Browser b = browser();
   sign_in(b, claims("1", "ann@example.com"));
@@ -367,9 +376,11 @@ TEST_P(SocialTest, TheHostMayKeepTheLastWayIn) {
   const std::string id = accounts_of(ann)[0].id;
   EXPECT_EQ(code_of(b.post("/unlink-account", {{"accountId", id}})), "FAILED_TO_UNLINK_LAST_ACCOUNT");
   EXPECT_EQ(accounts_of(ann).size(), 1u);
+  EXPECT_TRUE(told.empty());
   may = true;
   EXPECT_EQ(b.post("/unlink-account", {{"accountId", id}}).status, 200);
   EXPECT_TRUE(accounts_of(ann).empty());
+  EXPECT_EQ(told, std::vector<std::string>{"1"});
 }
 
 INSTANTIATE_TEST_SUITE_P(Store, SocialTest, store::engines(), store::engine_name);
