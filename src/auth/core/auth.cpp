@@ -133,6 +133,8 @@ Auth::Auth(Options options)
   }
   before_.insert(before_.end(), options_.before.begin(), options_.before.end());
   after_.insert(after_.end(), options_.after.begin(), options_.after.end());
+  for (const Plugin& p : options_.plugins)
+    if (p.attach) p.attach(*this);
 }
 
 Auth::~Auth() = default;

@@ -126,7 +126,9 @@ Task<Answer> Auth::run(Context& context, const Endpoint* endpoint) {
   context.query = object_of(*fields);
   std::optional<json::Value> sent;
   if (!reads(context.request.method)) {
-    CO_TRY(sent, parse_body(context.request, o.forms, o.body ? &*o.body : nullptr));
+    if (o.content == EndpointOptions::Body::json) {
+      CO_TRY(sent, parse_body(context.request, o.forms, o.body ? &*o.body : nullptr));
+    }
     if (sent && sent->object()) {
       context.body = std::move(*sent->object());
       context.has_body = true;

@@ -22,6 +22,7 @@
 
 namespace latchkey::auth {
 
+class Auth;
 class Context;
 
 /// A fault is rendered as {"message", "code"}; cookies that were set go out with it.
@@ -45,6 +46,8 @@ struct EndpointOptions {
   std::optional<Shape> query = {};
   Needs needs = Needs::nothing;
   Forms forms = Forms::refused;  // besides application/json
+  /// raw: of any media type, and not read here; the handler bounds and judges Context::request.body.
+  enum class Body { json, raw } content = Body::json;
   FormGuard form_guard = FormGuard::off;
   CallbackQuery callback = CallbackQuery::unchecked;
 };
@@ -92,6 +95,9 @@ struct Plugin {
   std::vector<PathLimit> rate_limits = {};
   std::vector<ErrorCode> errors = {};     // what its enum's wire() gives, for documents and conflicts
   std::vector<std::string> cookies = {};  // keys, without the prefix
+  /// Called once, at the end of Auth's constructor; throws std::invalid_argument when the plugin cannot work
+  /// with these options. The Auth is whole, its tables are not there yet.
+  std::function<void(Auth&)> attach = {};
 };
 
 }  // namespace latchkey::auth

@@ -99,6 +99,32 @@ crypto::Digest state_hash(const std::string& state) { return crypto::sha256(as_b
 std::string state_context(const crypto::Digest& hash) { return "oauth-client-state:" + hex(hash); }
 std::string session_context(const std::string& id) { return "oauth-client-session:" + id; }
 
+json::Object to_json(const AuthorizationState& v) {
+  json::Object o{{"issuer", v.issuer},
+                 {"redirect_uri", v.redirect_uri},
+                 {"dpop_key", text_of(v.dpop_key)},
+                 {"code_verifier", v.code_verifier.reveal()},
+                 {"kid", v.kid},
+                 {"browser", v.browser},
+                 {"app_state", v.app_state}};
+  if (v.expected_sub) o.set("expected_sub", v.expected_sub->str());
+  return o;
+}
+
+AuthorizationState state_from(const json::Value& o, Time expires_at) {
+  AuthorizationState v{.issuer = member(o, "issuer"),
+                       .redirect_uri = member(o, "redirect_uri"),
+                       .dpop_key = key_from(member(o, "dpop_key")),
+                       .code_verifier = Secret<std::string>(member(o, "code_verifier")),
+                       .kid = member(o, "kid"),
+                       .expected_sub = {},
+                       .browser = member(o, "browser"),
+                       .app_state = member(o, "app_state"),
+                       .expires_at = expires_at};
+  if (o.find("expected_sub")) v.expected_sub = did_from(member(o, "expected_sub"));
+  return v;
+}
+
 json::Object to_json(const SessionData& s) {
   json::Object o{{"sub", s.sub.str()},
                  {"issuer", s.issuer},
@@ -130,7 +156,34 @@ SessionData session_from(std::string id, const json::Value& o) {
   return s;
 }
 
+/// Nothing for what is damaged.
+template <class F>
+auto if_sound(F&& read) -> std::optional<decltype(read())> {
+  try {
+    return read();
+  } catch (const std::runtime_error&) {
+    return std::nullopt;
+  }
+}
+
 }  // namespace
+
+Secret<std::string> state_text(const AuthorizationState& state) {
+  return Secret<std::string>(json::Value(to_json(state)).dump());
+}
+std::optional<AuthorizationState> state_from_text(std::string_view text, Time expires_at) {
+  const auto value = json::parse(text);
+  if (!value) return std::nullopt;
+  return if_sound([&] { return state_from(*value, expires_at); });
+}
+Secret<std::string> session_text(const SessionData& session) {
+  return Secret<std::string>(json::Value(to_json(session)).dump());
+}
+std::optional<SessionData> session_from_text(std::string id, std::string_view text) {
+  const auto value = json::parse(text);
+  if (!value) return std::nullopt;
+  return if_sound([&] { return session_from(std::move(id), *value); });
+}
 
 std::span<const store::Migration> client_migrations() { return k_migrations; }
 
@@ -140,15 +193,7 @@ DatabaseStateStore::DatabaseStateStore(store::Database& db, crypto::Sealer seale
 
 Task<void> DatabaseStateStore::put(std::string state, AuthorizationState v) {
   const auto hash = state_hash(state);
-  json::Object o{{"issuer", v.issuer},
-                 {"redirect_uri", v.redirect_uri},
-                 {"dpop_key", text_of(v.dpop_key)},
-                 {"code_verifier", v.code_verifier.reveal()},
-                 {"kid", v.kid},
-                 {"browser", v.browser},
-                 {"app_state", v.app_state}};
-  if (v.expected_sub) o.set("expected_sub", v.expected_sub->str());
-  const Bytes data = sealed(sealer_, o, state_context(hash), rng_);
+  const Bytes data = sealed(sealer_, to_json(v), state_context(hash), rng_);
   const Time now = clock_.now();
   co_await db_.write([hash, data, now, expires_at = v.expires_at](store::Tx& tx) {
     tx.exec(k_expire_states, now);
@@ -160,18 +205,7 @@ Task<std::optional<AuthorizationState>> DatabaseStateStore::take(std::string sta
   const auto hash = state_hash(state);
   const auto row = co_await db_.write([hash](store::Tx& tx) { return tx.one(k_take_state, hash); });
   if (!row || row->time(1) <= now) co_return std::nullopt;
-  const auto o = opened(sealer_, row->blob(0), state_context(hash));
-  AuthorizationState v{.issuer = member(o, "issuer"),
-                       .redirect_uri = member(o, "redirect_uri"),
-                       .dpop_key = key_from(member(o, "dpop_key")),
-                       .code_verifier = Secret<std::string>(member(o, "code_verifier")),
-                       .kid = member(o, "kid"),
-                       .expected_sub = {},
-                       .browser = member(o, "browser"),
-                       .app_state = member(o, "app_state"),
-                       .expires_at = row->time(1)};
-  if (o.find("expected_sub")) v.expected_sub = did_from(member(o, "expected_sub"));
-  co_return std::optional(std::move(v));
+  co_return state_from(opened(sealer_, row->blob(0), state_context(hash)), row->time(1));
 }
 
 DatabaseSessionStore::DatabaseSessionStore(store::Database& db, crypto::Sealer sealer, Rng& rng)

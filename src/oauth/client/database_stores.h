@@ -11,6 +11,13 @@
 
 namespace latchkey::oauth::client {
 
+/// States and sessions as JSON, for stores over other tables: what the stores below seal. std::nullopt for
+/// what is neither.
+Secret<std::string> state_text(const AuthorizationState& state);
+std::optional<AuthorizationState> state_from_text(std::string_view text, Time expires_at);
+Secret<std::string> session_text(const SessionData& session);
+std::optional<SessionData> session_from_text(std::string id, std::string_view text);
+
 /// Tables oauth_client_state and oauth_client_session.
 std::span<const store::Migration> client_migrations();
 
