@@ -65,7 +65,7 @@ bool AllowedCalls::allows(std::string_view nsid, std::string_view audience) cons
 
 HeaderList call_headers(const web::Request& request) {
   HeaderList out;
-  for (const char* name : {"content-type", "accept-language", "atproto-accept-labelers", "atproto-proxy"})
+  for (const char* name : {"accept-language", "atproto-accept-labelers", "atproto-proxy"})
     if (const auto value = request.headers.get(name); !value.empty() && value.size() <= 1024)
       out.emplace_back(name, std::string(value));
   return out;

@@ -17,7 +17,7 @@ class AllowedCalls {
   std::vector<AllowedCall> calls_;
 };
 
-/// The headers of a call: content-type, accept-language, atproto-accept-labelers and, checked before,
+/// The headers of a call beside its media type: accept-language, atproto-accept-labelers and, checked before,
 /// atproto-proxy.
 HeaderList call_headers(const web::Request& request);
 /// What forms of other sites can post without being asked about it (Fetch, "CORS-safelisted request-header").

@@ -151,6 +151,7 @@ Task<Answer> AtprotoService::call(Context& c) {
       co_return fail(
           Fault(415, "UNSUPPORTED_MEDIA_TYPE", "A call has a body of a type of its own, uncompressed"));
     options.body = request.body;
+    options.content_type = request.headers.get("content-type");
   }
   auto answer = co_await call_as(c.signed_in().user.id, column(c.signed_in().user, "bskyDid"), request.method,
                                  nsid, std::move(options));
