@@ -13,9 +13,34 @@ using json::Object;
 using oauth::client::testing::header_of;
 using oauth::client::testing::json_answer;
 
-class SignIn : public AtprotoTest {};
+/// A browser that knows more than one host.
+struct DevBrowser {
+  Auth& auth;
+  std::map<std::string, std::map<std::string, std::string>> jar = {};
 
-TEST_P(SignIn, MakesAUserOfAnAccount) {
+  web::Response send(std::string method, const std::string& url, std::string body = {}) {
+    const Url at = *Url::parse(url);
+    web::Headers headers;
+    std::string cookies;
+    for (const auto& [name, value] : jar[at.host])
+      cookies += (cookies.empty() ? "" : "; ") + name + "=" + value;
+    if (!cookies.empty()) headers.add("cookie", cookies);
+    if (method == "POST") {
+      headers.add("content-type", "application/json");
+      headers.add("origin", at.origin());
+    }
+    auto response = run(auth.handle(web::Request::make(method, url, std::move(body), headers)));
+    for (const std::string& set : response.headers.all("set-cookie")) {
+      const auto name = set.substr(0, set.find('=')), value = set.substr(name.size() + 1);
+      jar[at.host][name] = value.substr(0, value.find(';'));
+    }
+    return response;
+  }
+};
+
+class AtprotoSignIn : public AtprotoTest {};
+
+TEST_P(AtprotoSignIn, MakesAUserOfAnAccount) {
   Browser b(*app_);
   const auto started = start(b);
   EXPECT_EQ(started.body, R"({"url":")" + text_of(body_of(started), "url") + R"(","redirect":true})");
@@ -37,7 +62,7 @@ TEST_P(SignIn, MakesAUserOfAnAccount) {
   EXPECT_EQ(accounts[0].account_id, k_alice);
 }
 
-TEST_P(SignIn, IsTheSameUserTheNextTime) {
+TEST_P(AtprotoSignIn, IsTheSameUserTheNextTime) {
   Browser b(*app_), again(*app_);
   sign_in(b);
   const auto id = user_id(b);
@@ -53,7 +78,7 @@ TEST_P(SignIn, IsTheSameUserTheNextTime) {
   EXPECT_EQ(accounts_of(id).size(), 1u);
 }
 
-TEST_P(SignIn, TokensAndKeysAreSealedAtRest) {
+TEST_P(AtprotoSignIn, TokensAndKeysAreSealedAtRest) {
   Browser b(*app_);
   start(b);
   constexpr store::Sql k_states{R"(SELECT "key", "state" FROM "bskyState")"};
@@ -69,7 +94,7 @@ TEST_P(SignIn, TokensAndKeysAreSealedAtRest) {
     EXPECT_EQ(text.find(secret), std::string::npos);
 }
 
-TEST_P(SignIn, AChangedSecretStillOpensWhatTheOldOneSealed) {
+TEST_P(AtprotoSignIn, AChangedSecretStillOpensWhatTheOldOneSealed) {
   Browser b(*app_);
   sign_in(b);
   const Secret<std::string> old("a-secret-of-tests-0123456789abcdef"),
@@ -86,7 +111,7 @@ TEST_P(SignIn, AChangedSecretStillOpensWhatTheOldOneSealed) {
   EXPECT_EQ(b.get("/bsky/session").status, 200);
 }
 
-TEST_P(SignIn, ARowOfAnotherProgramIsNoSessionAndGivesWay) {
+TEST_P(AtprotoSignIn, ARowOfAnotherProgramIsNoSessionAndGivesWay) {
   Browser b(*app_);
   sign_in(b);
   constexpr store::Sql k_foreign{R"(UPDATE "bskySession" SET "session" = ?1)"};
@@ -97,7 +122,7 @@ TEST_P(SignIn, ARowOfAnotherProgramIsNoSessionAndGivesWay) {
   EXPECT_EQ(b.get("/bsky/session").status, 200);
 }
 
-TEST_P(SignIn, NeedsAnAccountThatIsThere) {
+TEST_P(AtprotoSignIn, NeedsAnAccountThatIsThere) {
   Browser b(*app_);
   for (const char* handle :
        {"nobody.test", "", "not a handle", "alice@example.test", "did:plc:bbbbbbbbbbbbbbbbbbbbbbbb"}) {
@@ -111,7 +136,7 @@ TEST_P(SignIn, NeedsAnAccountThatIsThere) {
   EXPECT_EQ(start(b).status, 500);
 }
 
-TEST_P(SignIn, StatesLiveTenMinutes) {
+TEST_P(AtprotoSignIn, StatesLiveTenMinutes) {
   for (const auto& [wait, end] :
        {std::pair(599s, "/dash"), std::pair(600s, "https://app.test/api/auth/error?error=state_mismatch")}) {
     Browser b(*app_);
@@ -121,7 +146,7 @@ TEST_P(SignIn, StatesLiveTenMinutes) {
   }
 }
 
-TEST_P(SignIn, ExpiredStatesGoWhenOthersCome) {
+TEST_P(AtprotoSignIn, ExpiredStatesGoWhenOthersCome) {
   Browser b(*app_);
   for (int i = 0; i < 3; ++i) start(b);
   EXPECT_EQ(states(), 3u);
@@ -130,7 +155,7 @@ TEST_P(SignIn, ExpiredStatesGoWhenOthersCome) {
   EXPECT_EQ(states(), 1u);
 }
 
-TEST_P(SignIn, TwoTabsOfABrowserBothEnd) {
+TEST_P(AtprotoSignIn, TwoTabsOfABrowserBothEnd) {
   Browser b(*app_);
   start(b);
   const auto first = state();
@@ -142,7 +167,7 @@ TEST_P(SignIn, TwoTabsOfABrowserBothEnd) {
   EXPECT_EQ(code_of(b.get(answer_for(first))), "CALLBACK_FAILED");
 }
 
-TEST_P(SignIn, ErrorsOfThePdsAreShown) {
+TEST_P(AtprotoSignIn, ErrorsOfThePdsAreShown) {
   Browser b(*app_);
   start(b);
   const auto r = b.get("/bsky/callback?" + encode_form({{"iss", server_->issuer},
@@ -154,7 +179,7 @@ TEST_P(SignIn, ErrorsOfThePdsAreShown) {
   EXPECT_TRUE(b.session().is_null());
 }
 
-TEST_P(SignIn, AProfileThatFailsFailsNoSignIn) {
+TEST_P(AtprotoSignIn, AProfileThatFailsFailsNoSignIn) {
   struct Row {
     Network::Page view, record;
     std::string name, image;
@@ -186,7 +211,7 @@ TEST_P(SignIn, AProfileThatFailsFailsNoSignIn) {
   }
 }
 
-TEST_P(SignIn, NameAndPictureAreMappedByTheOperator) {
+TEST_P(AtprotoSignIn, NameAndPictureAreMappedByTheOperator) {
   restart([](AtprotoOptions& o, Options&) {
     o.map_profile_to_user = [](const AtprotoProfile& p) {
       return AtprotoUserFields{.name = "~" + p.handle->str() + "\n", .image = "javascript:alert(1)"};
@@ -205,7 +230,7 @@ TEST_P(SignIn, NameAndPictureAreMappedByTheOperator) {
   EXPECT_EQ(user_text(b, "name"), "Alice");
 }
 
-TEST_P(SignIn, ProfilesAreReadWhenTheOperatorSaysSo) {
+TEST_P(AtprotoSignIn, ProfilesAreReadWhenTheOperatorSaysSo) {
   using Sync = AtprotoOptions::ProfileSync;
   const std::string url = "https://pds.test/xrpc/app.bsky.actor.getProfile";
   const auto asked = [&] {
@@ -227,7 +252,7 @@ TEST_P(SignIn, ProfilesAreReadWhenTheOperatorSaysSo) {
   EXPECT_EQ(user_text(b, "name"), "Alice");
 }
 
-TEST_P(SignIn, DisabledSignUpIsForUsersWhoAreThere) {
+TEST_P(AtprotoSignIn, DisabledSignUpIsForUsersWhoAreThere) {
   Browser b(*app_), stranger(*app_);
   sign_in(b);
   restart([](AtprotoOptions& o, Options&) { o.disable_sign_up = true; });
@@ -240,7 +265,7 @@ TEST_P(SignIn, DisabledSignUpIsForUsersWhoAreThere) {
   EXPECT_EQ(server_->revoked.back(), server_->live_refresh) << "tokens nobody will use";
 }
 
-TEST_P(SignIn, LimitsStartsAndCallbacks) {
+TEST_P(AtprotoSignIn, LimitsStartsAndCallbacks) {
   restart([](AtprotoOptions&, Options& o) { o.rate_limit.enabled = true; });
   Browser b(*app_);
   for (int i = 0; i < 5; ++i) EXPECT_EQ(start(b).status, 200) << i;
@@ -256,11 +281,62 @@ TEST_P(SignIn, LimitsStartsAndCallbacks) {
   EXPECT_EQ(b.get("/bsky/callback?state=x").status, 302);
 }
 
+TEST_P(AtprotoSignIn, FindsTheTablesOfABetterAuthProgramComplete) {
+  // As its generator writes them (contract, section 12).
+  const bool postgres = GetParam() == store::Engine::postgres;
+  const std::string date = postgres ? "TIMESTAMPTZ" : "DATE", boolean = postgres ? "BOOLEAN" : "INTEGER";
+  store::TestDatabase db(GetParam());
+  store::migrate(*db, [&](store::Tx& tx) {
+    tx.script(
+        R"(CREATE TABLE "user" ("id" TEXT NOT NULL PRIMARY KEY, "name" TEXT NOT NULL, "email" TEXT NOT NULL UNIQUE,
+      "emailVerified" )" +
+        boolean + R"( NOT NULL, "image" TEXT, "createdAt" )" + date + R"( NOT NULL, "updatedAt" )" + date +
+        R"( NOT NULL, "bskyDid" TEXT UNIQUE, "bskyHandle" TEXT, "bskyBio" TEXT, "bskyBanner" TEXT);
+      CREATE TABLE "bskyState" ("id" TEXT NOT NULL PRIMARY KEY, "key" TEXT NOT NULL UNIQUE, "state" TEXT NOT NULL,
+      "expiresAt" )" +
+        date + R"( NOT NULL);
+      CREATE TABLE "bskySession" ("id" TEXT NOT NULL PRIMARY KEY, "did" TEXT NOT NULL UNIQUE, "session" TEXT NOT NULL,
+      "userId" TEXT NOT NULL REFERENCES "user" ("id") ON DELETE CASCADE, "updatedAt" )" +
+        date + " NOT NULL);");
+  });
+  const auto columns = [&] {
+    std::vector<std::vector<std::string>> all;
+    store::migrate(*db, [&](store::Tx& tx) {
+      for (const char* table : {"user", "bskyState", "bskySession"})
+        all.push_back(store::columns_of(tx, db->engine(), table));
+    });
+    return all;
+  };
+  const auto before = columns();
+  Atproto plugin({.fetch = net_, .resolver = *resolver_, .private_keys = {pem(k_key)}});
+  Auth auth({.base_url = TestAuth::base,
+             .secret = Secret<std::string>("a-secret-of-tests-0123456789abcdef"),
+             .database = *db,
+             .clock = app_->clock,
+             .rng = app_->rng,
+             .plugins = {plugin.plugin()}});
+  auth.migrate();
+  EXPECT_EQ(columns(), before);
+  EXPECT_EQ(before[2], (std::vector<std::string>{"id", "did", "session", "userId", "updatedAt"}));
+  // And a user of that program, known by the column alone.
+  run(db->write([&](store::Tx& tx) {
+    return auth.users().create(tx, {.email = "a@example.test", .name = "A", .fields = {{"bskyDid", k_alice}}},
+                               app_->clock.now());
+  })).value();
+  DevBrowser b{auth};
+  ASSERT_EQ(b.send("POST", "https://app.test/api/auth/bsky/sign-in", R"({"handle":"alice.test"})").status,
+            200);
+  EXPECT_EQ(location(b.send("GET", "https://app.test/api/auth" + answer())), "/");
+  const auto session = body_of(b.send("GET", "https://app.test/api/auth/get-session"));
+  EXPECT_EQ(text_of(*session.find("user"), "email"), "a@example.test");
+  EXPECT_EQ(b.send("GET", "https://app.test/api/auth/bsky/session").status, 200);
+}
+
 // --- who the client is
 
-class Client : public AtprotoTest {};
+class AtprotoClient : public AtprotoTest {};
 
-TEST_P(Client, PublishesItsMetadataAndKeys) {
+TEST_P(AtprotoClient, PublishesItsMetadataAndKeys) {
   restart([](AtprotoOptions& o, Options&) { o.private_keys = {pem(k_other_key), pem(k_key)}; });
   Browser b(*app_);
   const auto document = body_of(b.get("/bsky/client-metadata.json"));
@@ -288,7 +364,7 @@ TEST_P(Client, PublishesItsMetadataAndKeys) {
   EXPECT_EQ(*assertion->header.find("kid")->string(), text_of(keys.find("keys")->array()->front(), "kid"));
 }
 
-TEST_P(Client, NeedsAnAddressAndAKeyThatCanWork) {
+TEST_P(AtprotoClient, NeedsAnAddressAndAKeyThatCanWork) {
   const auto with = [&](std::string base_url, std::vector<Secret<std::string>> keys) {
     Atproto plugin({.fetch = net_, .resolver = *resolver_, .private_keys = std::move(keys)});
     Auth auth({.base_url = std::move(base_url),
@@ -313,32 +389,7 @@ TEST_P(Client, NeedsAnAddressAndAKeyThatCanWork) {
   EXPECT_THROW(again.attach(*app_->auth), std::invalid_argument) << "it has one already";
 }
 
-/// A browser that knows more than one host.
-struct DevBrowser {
-  Auth& auth;
-  std::map<std::string, std::map<std::string, std::string>> jar = {};
-
-  web::Response send(std::string method, const std::string& url, std::string body = {}) {
-    const Url at = *Url::parse(url);
-    web::Headers headers;
-    std::string cookies;
-    for (const auto& [name, value] : jar[at.host])
-      cookies += (cookies.empty() ? "" : "; ") + name + "=" + value;
-    if (!cookies.empty()) headers.add("cookie", cookies);
-    if (method == "POST") {
-      headers.add("content-type", "application/json");
-      headers.add("origin", at.origin());
-    }
-    auto response = run(auth.handle(web::Request::make(method, url, std::move(body), headers)));
-    for (const std::string& set : response.headers.all("set-cookie")) {
-      const auto name = set.substr(0, set.find('=')), value = set.substr(name.size() + 1);
-      jar[at.host][name] = value.substr(0, value.find(';'));
-    }
-    return response;
-  }
-};
-
-TEST_P(Client, OfALocalAppIsOneOfDevelopment) {
+TEST_P(AtprotoClient, OfALocalAppIsOneOfDevelopment) {
   for (const char* base : {"http://localhost:3000", "http://127.0.0.1:3000"}) {
     restart([&](AtprotoOptions& o, Options& options) {
       options.base_url = base;
@@ -370,7 +421,7 @@ TEST_P(Client, OfALocalAppIsOneOfDevelopment) {
   }
 }
 
-TEST_P(Client, AttackPlantedCallback_TheHandOverOfALocalAppChecksTheBrowserToo) {
+TEST_P(AtprotoClient, AttackPlantedCallback_TheHandOverOfALocalAppChecksTheBrowserToo) {
   restart([&](AtprotoOptions& o, Options& options) {
     options.base_url = "http://localhost:3000";
     o.private_keys = {};
@@ -390,9 +441,9 @@ TEST_P(Client, AttackPlantedCallback_TheHandOverOfALocalAppChecksTheBrowserToo) 
 
 // --- linking
 
-class Linking : public AtprotoTest {};
+class AtprotoLinking : public AtprotoTest {};
 
-TEST_P(Linking, AddsAnAccountToTheUserWhoIsSignedIn) {
+TEST_P(AtprotoLinking, AddsAnAccountToTheUserWhoIsSignedIn) {
   Browser eve = other_user();
   const auto id = user_id(eve);
   EXPECT_EQ(location(sign_in(eve)), "/dash");
@@ -407,14 +458,14 @@ TEST_P(Linking, AddsAnAccountToTheUserWhoIsSignedIn) {
   EXPECT_EQ(user_text(later, "name"), "n");
 }
 
-TEST_P(Linking, MayTakeNameAndPictureOver) {
+TEST_P(AtprotoLinking, MayTakeNameAndPictureOver) {
   restart([](AtprotoOptions&, Options& o) { o.account.linking.update_user_info_on_link = true; });
   Browser eve = other_user();
   sign_in(eve);
   EXPECT_EQ(user_text(eve, "name"), "Alice");
 }
 
-TEST_P(Linking, IsRefusedWhereLinkingIsOff) {
+TEST_P(AtprotoLinking, IsRefusedWhereLinkingIsOff) {
   restart([](AtprotoOptions&, Options& o) { o.account.linking.enabled = false; });
   Browser eve = other_user();
   const auto r = sign_in(eve);
@@ -429,7 +480,7 @@ TEST_P(Linking, IsRefusedWhereLinkingIsOff) {
   EXPECT_EQ(location(sign_in(alice)), "/dash");
 }
 
-TEST_P(Linking, AUserMayHaveSeveralAccounts) {
+TEST_P(AtprotoLinking, AUserMayHaveSeveralAccounts) {
   Browser b(*app_);
   sign_in(b);
   const auto id = user_id(b);
@@ -449,7 +500,7 @@ TEST_P(Linking, AUserMayHaveSeveralAccounts) {
   EXPECT_EQ(user_id(bob), id);
 }
 
-TEST_P(Linking, AttackAccountSwitch_AnAccountOfAnotherUserIsRefused) {
+TEST_P(AtprotoLinking, AttackAccountSwitch_AnAccountOfAnotherUserIsRefused) {
   Browser alice(*app_);
   sign_in(alice);
   Browser eve = other_user();
@@ -462,7 +513,7 @@ TEST_P(Linking, AttackAccountSwitch_AnAccountOfAnotherUserIsRefused) {
   EXPECT_NE(stored(), "");
 }
 
-TEST_P(Linking, AttackForcedLinking_APlantedCallbackLinksNothing) {
+TEST_P(AtprotoLinking, AttackForcedLinking_APlantedCallbackLinksNothing) {
   Browser attacker(*app_);
   Browser victim = other_user("victim@example.test");
   server_->sub = k_bob;
@@ -478,7 +529,7 @@ TEST_P(Linking, AttackForcedLinking_APlantedCallbackLinksNothing) {
   EXPECT_EQ(user_text(victim, "bskyDid"), "");
 }
 
-TEST_P(Linking, AttackForcedLinking_AFlowLinksForTheUserWhoBeganItOnly) {
+TEST_P(AtprotoLinking, AttackForcedLinking_AFlowLinksForTheUserWhoBeganItOnly) {
   // Begun signed out, ended signed in.
   Browser b(*app_);
   start(b);
@@ -503,7 +554,7 @@ TEST_P(Linking, AttackForcedLinking_AFlowLinksForTheUserWhoBeganItOnly) {
   EXPECT_EQ(server_->revoked.size(), 3u);
 }
 
-TEST_P(Linking, AttackAccountSwitch_ASignInThatEndsAsAnotherUserSwitchesNobody) {
+TEST_P(AtprotoLinking, AttackAccountSwitch_ASignInThatEndsAsAnotherUserSwitchesNobody) {
   Browser alice(*app_), b(*app_);
   sign_in(alice);
   start(b);
@@ -514,7 +565,7 @@ TEST_P(Linking, AttackAccountSwitch_ASignInThatEndsAsAnotherUserSwitchesNobody) 
   EXPECT_EQ(user_id(b), id);
 }
 
-TEST_P(Linking, AttackColumns_ClientsDoNotSetTheirDid) {
+TEST_P(AtprotoLinking, AttackColumns_ClientsDoNotSetTheirDid) {
   Browser eve = other_user();
   const auto r = eve.post("/update-user", Object{{"bskyDid", k_alice}});
   EXPECT_EQ(r.status, 400);
@@ -524,7 +575,7 @@ TEST_P(Linking, AttackColumns_ClientsDoNotSetTheirDid) {
   EXPECT_NE(user_id(alice), user_id(eve));
 }
 
-TEST_P(Linking, AttackSquatting_APlaceholderThatWasSignedUpKeepsNobodyOut) {
+TEST_P(AtprotoLinking, AttackSquatting_APlaceholderThatWasSignedUpKeepsNobodyOut) {
   Browser squatter = other_user("did_plc_ewvi7nxzyoun6zhxrhs64oiz@bsky.placeholder.invalid");
   Browser alice(*app_);
   EXPECT_EQ(location(sign_in(alice)), "/dash");
@@ -533,7 +584,7 @@ TEST_P(Linking, AttackSquatting_APlaceholderThatWasSignedUpKeepsNobodyOut) {
       user_text(alice, "email").ends_with(".did_plc_ewvi7nxzyoun6zhxrhs64oiz@bsky.placeholder.invalid"));
 }
 
-TEST_P(Linking, UnlinkingTakesTheSessionWithIt) {
+TEST_P(AtprotoLinking, UnlinkingTakesTheSessionWithIt) {
   Browser eve = other_user();
   sign_in(eve);
   const auto accounts = accounts_of(user_id(eve));
@@ -549,7 +600,7 @@ TEST_P(Linking, UnlinkingTakesTheSessionWithIt) {
   EXPECT_NE(user_id(alice), user_id(eve)) << "the account is nobody's again";
 }
 
-TEST_P(Linking, UnlinkingOneOfTwoLeavesTheOther) {
+TEST_P(AtprotoLinking, UnlinkingOneOfTwoLeavesTheOther) {
   Browser b(*app_);
   sign_in(b);
   sign_in(b, "bob.test");
@@ -563,7 +614,7 @@ TEST_P(Linking, UnlinkingOneOfTwoLeavesTheOther) {
   EXPECT_TRUE(run(plugin_->session_of(id)));
 }
 
-TEST_P(Linking, AUserWhoIsDeletedTakesTheirSessionsAlong) {
+TEST_P(AtprotoLinking, AUserWhoIsDeletedTakesTheirSessionsAlong) {
   Browser b(*app_);
   sign_in(b);
   EXPECT_EQ(b.post("/delete-user", Object{}).status, 200);
@@ -571,7 +622,7 @@ TEST_P(Linking, AUserWhoIsDeletedTakesTheirSessionsAlong) {
   EXPECT_EQ(server_->revoked, std::vector<std::string>{"refresh-1"});
 }
 
-TEST_P(Linking, AServerThatCannotBeReachedKeepsNobody) {
+TEST_P(AtprotoLinking, AServerThatCannotBeReachedKeepsNobody) {
   Browser b(*app_);
   sign_in(b);
   net_.pages["https://as.test/oauth/revoke"] = [](const FetchRequest&) { return FetchResponse{503, {}, ""}; };
@@ -582,9 +633,9 @@ TEST_P(Linking, AServerThatCannotBeReachedKeepsNobody) {
 
 // --- attacks on the callback
 
-class Callback : public AtprotoTest {};
+class AtprotoCallback : public AtprotoTest {};
 
-TEST_P(Callback, AttackReplay_AStateIsGoodOnce) {
+TEST_P(AtprotoCallback, AttackReplay_AStateIsGoodOnce) {
   Browser b(*app_);
   start(b);
   const auto url = answer();
@@ -595,7 +646,7 @@ TEST_P(Callback, AttackReplay_AStateIsGoodOnce) {
   EXPECT_TRUE(b.session().is_null());
 }
 
-TEST_P(Callback, AttackOtherBrowser_BelongsToTheBrowserThatBegan) {
+TEST_P(AtprotoCallback, AttackOtherBrowser_BelongsToTheBrowserThatBegan) {
   Browser b(*app_), other(*app_);
   start(b);
   const auto url = answer();
@@ -611,7 +662,7 @@ TEST_P(Callback, AttackOtherBrowser_BelongsToTheBrowserThatBegan) {
   EXPECT_EQ(location(b.get(answer())), "https://app.test/api/auth/error?error=state_mismatch");
 }
 
-TEST_P(Callback, AttackMixUp_IssIsTheServerTheFlowWentTo) {  // RFC 9207
+TEST_P(AtprotoCallback, AttackMixUp_IssIsTheServerTheFlowWentTo) {  // RFC 9207
   for (const FormFields& iss : {FormFields{}, FormFields{{"iss", "https://evil.test"}}}) {
     Browser b(*app_);
     start(b);
@@ -628,7 +679,7 @@ TEST_P(Callback, AttackMixUp_IssIsTheServerTheFlowWentTo) {  // RFC 9207
       << "one parameter twice";
 }
 
-TEST_P(Callback, AttackWrongSub_AnotherAccountThanTheOneAskedForSignsNobodyIn) {
+TEST_P(AtprotoCallback, AttackWrongSub_AnotherAccountThanTheOneAskedForSignsNobodyIn) {
   Browser b(*app_);
   start(b, "alice.test");
   server_->sub = k_bob;
@@ -639,7 +690,7 @@ TEST_P(Callback, AttackWrongSub_AnotherAccountThanTheOneAskedForSignsNobodyIn) {
   EXPECT_EQ(server_->revoked.size(), 1u);
 }
 
-TEST_P(Callback, AttackWrongSub_AServerSpeaksForItsOwnAccountsOnly) {
+TEST_P(AtprotoCallback, AttackWrongSub_AServerSpeaksForItsOwnAccountsOnly) {
   Server other(net_, app_->clock, "https://other-as.test", "https://other-pds.test");
   net_.account(k_bob, "bob.test", "https://other-pds.test");
   Browser b(*app_);
@@ -649,7 +700,7 @@ TEST_P(Callback, AttackWrongSub_AServerSpeaksForItsOwnAccountsOnly) {
   EXPECT_TRUE(b.session().is_null());
 }
 
-TEST_P(Callback, AttackFalseHandle_AHandleThatDoesNotPointBackIsNotShown) {
+TEST_P(AtprotoCallback, AttackFalseHandle_AHandleThatDoesNotPointBackIsNotShown) {
   // mallory.test points at alice, whose document does not claim it.
   net_.pages["https://mallory.test/.well-known/atproto-did"] = [](const FetchRequest&) {
     return FetchResponse{200, {{"content-type", "text/plain"}}, k_alice};
@@ -669,7 +720,7 @@ TEST_P(Callback, AttackFalseHandle_AHandleThatDoesNotPointBackIsNotShown) {
   EXPECT_EQ(text_of(body_of(b.get("/bsky/session")), "handle"), "handle.invalid");
 }
 
-TEST_P(Callback, AttackOpenRedirect_ReturnUrlsStayInTheApp) {
+TEST_P(AtprotoCallback, AttackOpenRedirect_ReturnUrlsStayInTheApp) {
   Browser b(*app_);
   for (const char* url : {"https://evil.test/", "//evil.test", "/\\evil.test", "\\\\evil.test",
                           "/%2Fevil.test", "/%5Cevil.test", "/a\tb", "/\n/evil.test", "javascript:alert(1)",
@@ -689,9 +740,9 @@ TEST_P(Callback, AttackOpenRedirect_ReturnUrlsStayInTheApp) {
 
 // --- what a stored session is good for
 
-class StoredSession : public AtprotoTest {};
+class AtprotoSessions : public AtprotoTest {};
 
-TEST_P(StoredSession, NeedsSomebodySignedIn) {
+TEST_P(AtprotoSessions, NeedsSomebodySignedIn) {
   Browser b(*app_);
   for (const char* path :
        {"/bsky/session", "/bsky/get-session", "/bsky/restore", "/atproto/session", "/bsky/xrpc/a.b.c"})
@@ -706,7 +757,7 @@ TEST_P(StoredSession, NeedsSomebodySignedIn) {
   EXPECT_EQ(eve.post("/bsky/sign-out", Object{}).body, R"({"success":true})");
 }
 
-TEST_P(StoredSession, TellsItsStateAndAFreshProfile) {
+TEST_P(AtprotoSessions, TellsItsStateAndAFreshProfile) {
   Browser b(*app_);
   sign_in(b);
   view({{"did", k_alice}, {"handle", "evil.test"}, {"displayName", "Fresh"}, {"avatar", "ftp://x/"}});
@@ -722,7 +773,7 @@ TEST_P(StoredSession, TellsItsStateAndAFreshProfile) {
   EXPECT_EQ(body_of(b.post("/atproto/restore", Object{})), light);
 }
 
-TEST_P(StoredSession, OutlivesARestartAndItsAccessToken) {
+TEST_P(AtprotoSessions, OutlivesARestartAndItsAccessToken) {
   Browser b(*app_);
   sign_in(b);
   restart();
@@ -737,7 +788,7 @@ TEST_P(StoredSession, OutlivesARestartAndItsAccessToken) {
   EXPECT_EQ(stored().find("lease"), std::string::npos) << "given back";
 }
 
-TEST_P(StoredSession, EndsWithItsServersWord) {
+TEST_P(AtprotoSessions, EndsWithItsServersWord) {
   Browser b(*app_);
   sign_in(b);
   server_->live_refresh = "revoked";
@@ -748,7 +799,7 @@ TEST_P(StoredSession, EndsWithItsServersWord) {
   EXPECT_FALSE(b.session().is_null()) << "the app's own session goes on";
 }
 
-TEST_P(StoredSession, AServerThatDoesNotAnswerEndsNothing) {
+TEST_P(AtprotoSessions, AServerThatDoesNotAnswerEndsNothing) {
   Browser b(*app_);
   sign_in(b);
   server_->token_answer = json_answer(503, {});
@@ -759,7 +810,7 @@ TEST_P(StoredSession, AServerThatDoesNotAnswerEndsNothing) {
   EXPECT_EQ(text_of(r, "description"), "Hi\nthere");
 }
 
-TEST_P(StoredSession, SignOutRevokesAndForgets) {
+TEST_P(AtprotoSessions, SignOutRevokesAndForgets) {
   for (const char* path : {"/bsky/sign-out", "/atproto/sign-out"}) {
     Browser b(*app_);
     sign_in(b);
@@ -772,7 +823,7 @@ TEST_P(StoredSession, SignOutRevokesAndForgets) {
   }
 }
 
-TEST_P(StoredSession, ANewSignInReplacesAndRevokesTheOneBefore) {
+TEST_P(AtprotoSessions, ANewSignInReplacesAndRevokesTheOneBefore) {
   Browser b(*app_), phone(*app_);
   sign_in(b);
   auto before = *run(plugin_->session_of(user_id(b)));
@@ -783,11 +834,10 @@ TEST_P(StoredSession, ANewSignInReplacesAndRevokesTheOneBefore) {
   server_->jkt.clear();  // whose proofs it takes
   const auto late = run(before.call("GET", "com.example.echo", {}));
   ASSERT_FALSE(late);
-  EXPECT_EQ(late.error().code,
-            oauth::client::Error::session_ended);
+  EXPECT_EQ(late.error().code, oauth::client::Error::session_ended);
 }
 
-TEST_P(StoredSession, AttackRemovedKey_ASessionEndsWithTheKeyItBeganWith) {
+TEST_P(AtprotoSessions, AttackRemovedKey_ASessionEndsWithTheKeyItBeganWith) {
   Browser b(*app_);
   sign_in(b);
   restart([](AtprotoOptions& o, Options&) { o.private_keys = {pem(k_other_key), pem(k_key)}; });
@@ -816,7 +866,7 @@ Task<void> refresh_into(oauth::client::Session session,
   out->push_back(co_await session.refresh());
 }
 
-TEST_P(StoredSession, AttackRefreshRace_TwoProcessesRefreshOnce) {
+TEST_P(AtprotoSessions, AttackRefreshRace_TwoProcessesRefreshOnce) {
   Browser b(*app_);
   sign_in(b);
   const auto id = user_id(b);
@@ -848,7 +898,7 @@ TEST_P(StoredSession, AttackRefreshRace_TwoProcessesRefreshOnce) {
 
 // --- calls on behalf of the user
 
-class Calls : public AtprotoTest {
+class AtprotoCalls : public AtprotoTest {
  protected:
   static constexpr const char* k_view = "did:web:api.bsky.app#bsky_appview";
   void SetUp() override {
@@ -873,7 +923,7 @@ class Calls : public AtprotoTest {
   std::optional<Browser> b_;
 };
 
-TEST_P(Calls, AreSignedWithTheUsersSession) {
+TEST_P(AtprotoCalls, AreSignedWithTheUsersSession) {
   const auto r = get("com.example.echo?a=1&a=2&b=x%20%26y");
   EXPECT_EQ(r.status, 200);
   EXPECT_EQ(text_of(body_of(r), "url"), "https://pds.test/xrpc/com.example.echo?a=1&a=2&b=x%20%26y");
@@ -887,7 +937,7 @@ TEST_P(Calls, AreSignedWithTheUsersSession) {
   EXPECT_EQ(post("com.example.echo", "", {}).status, 200) << "a procedure without input";
 }
 
-TEST_P(Calls, AreThoseTheOperatorAllowed) {
+TEST_P(AtprotoCalls, AreThoseTheOperatorAllowed) {
   page("com.example.pages.a", [](const FetchRequest&) { return json_answer(200, {}); });
   page("com.example.pagesX", [](const FetchRequest&) { return json_answer(200, {}); });
   EXPECT_EQ(get("com.example.pages.a").status, 200);
@@ -909,7 +959,7 @@ TEST_P(Calls, AreThoseTheOperatorAllowed) {
   EXPECT_EQ(code_of(get("com.example.echo")), "CALL_NOT_ALLOWED");
 }
 
-TEST_P(Calls, AttackAudience_GoToTheServicesTheOperatorAllowed) {
+TEST_P(AtprotoCalls, AttackAudience_GoToTheServicesTheOperatorAllowed) {
   EXPECT_EQ(get("com.example.echo", {{"atproto-proxy", k_view}}).status, 200);
   EXPECT_EQ(header_of(net_.requests.back(), "atproto-proxy"), k_view);
   for (const char* audience :
@@ -922,7 +972,7 @@ TEST_P(Calls, AttackAudience_GoToTheServicesTheOperatorAllowed) {
       "CALL_NOT_ALLOWED");
 }
 
-TEST_P(Calls, AttackCsrf_ComeFromTheAppsOwnPages) {
+TEST_P(AtprotoCalls, AttackCsrf_ComeFromTheAppsOwnPages) {
   const std::string json = R"({"a":1})";
   EXPECT_EQ(code_of(post("com.example.echo", json,
                          {{"content-type", "application/json"}, {"origin", "https://evil.test"}})),
@@ -950,7 +1000,7 @@ TEST_P(Calls, AttackCsrf_ComeFromTheAppsOwnPages) {
   EXPECT_EQ(get("com.example.echo", {{"sec-fetch-site", "same-origin"}}).status, 200);
 }
 
-TEST_P(Calls, AreBoundedInBothDirections) {
+TEST_P(AtprotoCalls, AreBoundedInBothDirections) {
   EXPECT_EQ(
       post("com.example.echo", std::string(100, ' '), {{"content-type", "application/octet-stream"}}).status,
       200);
@@ -961,7 +1011,7 @@ TEST_P(Calls, AreBoundedInBothDirections) {
   EXPECT_EQ(net_.requests.back().max_body, 5u << 20);
 }
 
-TEST_P(Calls, AttackHeaders_PassAsListedAndNothingElse) {
+TEST_P(AtprotoCalls, AttackHeaders_PassAsListedAndNothingElse) {
   page("com.example.pages.a", [](const FetchRequest&) {
     return FetchResponse{200,
                          {{"content-type", "text/html"},
@@ -1005,7 +1055,7 @@ TEST_P(Calls, AttackHeaders_PassAsListedAndNothingElse) {
                                              "DPoP"}));
 }
 
-TEST_P(Calls, AnswersPassAsTheyAre) {
+TEST_P(AtprotoCalls, AnswersPassAsTheyAre) {
   page("com.example.pages.a", [](const FetchRequest&) {
     return json_answer(400, {{"error", "InvalidRequest"}, {"message", "no"}});
   });
@@ -1024,7 +1074,7 @@ TEST_P(Calls, AnswersPassAsTheyAre) {
   EXPECT_EQ(code_of(get("com.example.pages.a")), "PDS_UNREACHABLE");
 }
 
-TEST_P(Calls, ASessionThatEndedIsSaidSo) {
+TEST_P(AtprotoCalls, ASessionThatEndedIsSaidSo) {
   server_->live_access = {"none"};
   EXPECT_EQ(get("com.example.echo").status, 200) << "refreshed";
   server_->live_access = {"none"};
@@ -1037,7 +1087,7 @@ TEST_P(Calls, ASessionThatEndedIsSaidSo) {
   EXPECT_FALSE(b_->session().is_null());
 }
 
-TEST_P(Calls, FindTheSessionOfASignInMeanwhile) {
+TEST_P(AtprotoCalls, FindTheSessionOfASignInMeanwhile) {
   // Between the call's start and its answer somebody signs in on another device.
   bool once = true;
   page("com.example.pages.a", [](const FetchRequest&) { return json_answer(200, {}); });
@@ -1053,7 +1103,7 @@ TEST_P(Calls, FindTheSessionOfASignInMeanwhile) {
   EXPECT_EQ(get("com.example.pages.a").status, 200);
 }
 
-TEST_P(Calls, AttackPatterns_AreMethodsGroupsAndServices) {
+TEST_P(AtprotoCalls, AttackPatterns_AreMethodsGroupsAndServices) {
   const auto with = [&](AllowedCall call) {
     Atproto({.fetch = net_,
              .resolver = *resolver_,
@@ -1070,7 +1120,7 @@ TEST_P(Calls, AttackPatterns_AreMethodsGroupsAndServices) {
     EXPECT_THROW(with({"app.bsky.feed.getTimeline", bad}), std::invalid_argument) << bad;
 }
 
-TEST_P(Calls, ProgramsHaveTheSession) {
+TEST_P(AtprotoCalls, ProgramsHaveTheSession) {
   auto session = run(plugin_->session_of(user_id(*b_)));
   ASSERT_TRUE(session);
   EXPECT_EQ(run(session->call("GET", "com.example.echo", {}))->status, 200);
@@ -1120,12 +1170,12 @@ TEST(AtprotoProfiles, ArePicturesOfThePdsWhereThereIsNoAppView) {
   EXPECT_EQ(profile_of_record(json::Value(), did, k_pds).display_name, "");
 }
 
-INSTANTIATE_TEST_SUITE_P(Store, SignIn, store::engines(), store::engine_name);
-INSTANTIATE_TEST_SUITE_P(Store, Client, store::engines(), store::engine_name);
-INSTANTIATE_TEST_SUITE_P(Store, Linking, store::engines(), store::engine_name);
-INSTANTIATE_TEST_SUITE_P(Store, Callback, store::engines(), store::engine_name);
-INSTANTIATE_TEST_SUITE_P(Store, StoredSession, store::engines(), store::engine_name);
-INSTANTIATE_TEST_SUITE_P(Store, Calls, store::engines(), store::engine_name);
+INSTANTIATE_TEST_SUITE_P(Store, AtprotoSignIn, store::engines(), store::engine_name);
+INSTANTIATE_TEST_SUITE_P(Store, AtprotoClient, store::engines(), store::engine_name);
+INSTANTIATE_TEST_SUITE_P(Store, AtprotoLinking, store::engines(), store::engine_name);
+INSTANTIATE_TEST_SUITE_P(Store, AtprotoCallback, store::engines(), store::engine_name);
+INSTANTIATE_TEST_SUITE_P(Store, AtprotoSessions, store::engines(), store::engine_name);
+INSTANTIATE_TEST_SUITE_P(Store, AtprotoCalls, store::engines(), store::engine_name);
 
 }  // namespace
 }  // namespace latchkey::auth::bsky
