@@ -74,11 +74,14 @@ class AppSide : public store::EngineTest {
   /// Signs in at the PDS by a code, and comes back.
   Page sign_in(const std::string& handle) {
     Page page = start(handle);
-    if (page.shows("/auth/email")) page = browser_->submit(page, "/auth/email", {{"email", k_alice}});
+    page = page.shows("/auth/email") ? browser_->submit(page, "/auth/email", {{"email", k_alice}})
+                                     : browser_->submit(page, "/auth/send");
     page = browser_->follow_all(std::move(page));
     page = browser_->follow_all(browser_->submit(page, "/auth/verify", {{"code", world_->code(k_alice)}}));
-    EXPECT_TRUE(page.shows("The App")) << page.body;
-    page = browser_->submit(page, "/auth/consent", {{"action", "approve"}});
+    if (page.status == 200) {  // consent is remembered
+      EXPECT_TRUE(page.shows("The App")) << page.body;
+      page = browser_->submit(page, "/auth/consent", {{"action", "approve"}});
+    }
     EXPECT_TRUE(page.location().starts_with("https://app.test/api/auth/bsky/callback?")) << page.location();
     return app("GET", page.location());
   }
@@ -115,13 +118,8 @@ TEST_P(AppSide, SignsInCallsRefreshesAndSignsOut) {
   EXPECT_GE(asked("GET https://app.test/api/auth/bsky/jwks.json"), 1u);
 
   // The user writes a profile through the app.
-  const std::string png("\x89PNG\r\n\x1a\n-------------------------", 32);
-  const Page blob = app("POST", "/bsky/xrpc/com.atproto.repo.uploadBlob", png, "image/png");
-  ASSERT_EQ(blob.status, 200) << blob.body;
-  const Object profile{{"$type", "app.bsky.actor.profile"},
-                       {"displayName", "Alice"},
-                       {"description", "writes"},
-                       {"avatar", *blob.json().find("blob")}};
+  const Object profile{
+      {"$type", "app.bsky.actor.profile"}, {"displayName", "Alice"}, {"description", "writes"}};
   const Page put = app(
       "POST", "/bsky/xrpc/com.atproto.repo.putRecord",
       json::Value(
@@ -132,7 +130,6 @@ TEST_P(AppSide, SignsInCallsRefreshesAndSignsOut) {
   const Page session = app("GET", "/bsky/session");
   EXPECT_EQ(session.text("displayName"), "Alice") << session.body;
   EXPECT_EQ(session.text("description"), "writes");
-  EXPECT_EQ(browser_->get(session.text("avatar")).body, png) << session.text("avatar");
 
   // Another process, after the access token has ended.
   restart();
@@ -141,8 +138,10 @@ TEST_P(AppSide, SignsInCallsRefreshesAndSignsOut) {
   const Page read = app(
       "GET", "/bsky/xrpc/com.atproto.repo.getRecord?collection=app.bsky.actor.profile&rkey=self&repo=" + did);
   ASSERT_EQ(read.status, 200) << read.body;
-  EXPECT_EQ(asked("POST https://pds.test/oauth/token"), tokens + 1);
+  const auto refreshed = asked("POST https://pds.test/oauth/token");
+  EXPECT_GT(refreshed, tokens);
   EXPECT_EQ(app("POST", "/bsky/restore").text("did"), did);
+  EXPECT_EQ(asked("POST https://pds.test/oauth/token"), refreshed);
 
   // The next sign-in brings the profile.
   EXPECT_EQ(sign_in(handle).location(), "/dash");
@@ -164,14 +163,12 @@ TEST_P(AppSide, SignsInCallsRefreshesAndSignsOut) {
 }
 
 TEST_P(AppSide, AttackForcedLinking_AnothersCallbackSignsNobodyIn) {
-  Browser attacker = *browser_;
-  std::swap(*browser_, attacker);
   Page page = start("https://pds.test");
   page = browser_->submit(page, "/auth/email", {{"email", k_alice}});
   page = browser_->follow_all(std::move(page));
   page = browser_->follow_all(browser_->submit(page, "/auth/verify", {{"code", world_->code(k_alice)}}));
   page = browser_->submit(page, "/auth/consent", {{"action", "approve"}});
-  std::swap(*browser_, attacker);  // the victim follows the link
+  browser_->jar.clear();  // the victim follows the link
   EXPECT_EQ(app("GET", page.location()).location(), "https://app.test/api/auth/error?error=state_mismatch");
   EXPECT_TRUE(user().is_null());
 }

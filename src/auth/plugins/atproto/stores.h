@@ -73,7 +73,10 @@ class Sessions final : public oauth::client::SessionStore {
 
   // --- Rows, in transactions of the plugin
 
-  std::optional<std::string> id_of(store::Tx& tx, std::string_view user_id, std::string_view did) const;
+  struct Found {
+    std::string id, text;  // of the columns `id` and `session`
+  };
+  std::optional<Found> find(store::Tx& tx, std::string_view user_id, std::string_view did) const;
   std::vector<std::string> dids_of(store::Tx& tx, std::string_view user_id) const;
   /// Puts a user's sessions aside, all or that of one account: they are gone from here, and what
   /// take_put_aside() gives is to be revoked. False when there was none.

@@ -36,7 +36,7 @@ constexpr Sql k_replace_dated{
     R"(UPDATE "bskySession" SET "session" = ?3, "updatedAt" = ?4 WHERE "id" = ?1 AND "session" = ?2)"};
 constexpr Sql k_erase{R"(DELETE FROM "bskySession" WHERE "id" = ?1)"};
 constexpr Sql k_ids_of_did{R"(SELECT "id" FROM "bskySession" WHERE "did" = ?1)"};
-constexpr Sql k_id_of{R"(SELECT "id" FROM "bskySession" WHERE "userId" = ?1 AND "did" = ?2)"};
+constexpr Sql k_find{R"(SELECT "id", "session" FROM "bskySession" WHERE "userId" = ?1 AND "did" = ?2)"};
 constexpr Sql k_dids_of{
     R"(SELECT "did" FROM "bskySession" WHERE "userId" = ?1 ORDER BY "updatedAt" DESC, "did")"};
 constexpr Sql k_remove_did{R"(DELETE FROM "bskySession" WHERE "did" = ?1 RETURNING "id", "session")"};
@@ -255,10 +255,11 @@ void Sessions::kept(const std::string& id) {
   held_.erase(id);
 }
 
-std::optional<std::string> Sessions::id_of(store::Tx& tx, std::string_view user_id,
-                                           std::string_view did) const {
-  const auto row = tx.one(k_id_of, user_id, did);
-  return row ? std::optional(row->text(0)) : std::nullopt;
+std::optional<Sessions::Found> Sessions::find(store::Tx& tx, std::string_view user_id,
+                                              std::string_view did) const {
+  auto row = tx.one(k_find, user_id, did);
+  if (!row) return std::nullopt;
+  return Found{row->take_text(0), row->take_text(1)};
 }
 
 std::vector<std::string> Sessions::dids_of(store::Tx& tx, std::string_view user_id) const {
