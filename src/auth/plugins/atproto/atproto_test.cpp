@@ -114,6 +114,7 @@ TEST_P(AtprotoSignIn, AChangedSecretStillOpensWhatTheOldOneSealed) {
 TEST_P(AtprotoSignIn, ARowOfAnotherProgramIsNoSessionAndGivesWay) {
   Browser b(*app_);
   sign_in(b);
+  EXPECT_EQ(b.get("/bsky/session").status, 200);
   constexpr store::Sql k_foreign{R"(UPDATE "bskySession" SET "session" = ?1)"};
   run(app_->db->write([&](store::Tx& tx) { return tx.exec(k_foreign, R"({"dpopJwk":{},"tokenSet":{}})"); }));
   EXPECT_EQ(b.get("/bsky/session").status, 404);
