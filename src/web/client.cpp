@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <thread>
 #include <unordered_map>
 
@@ -22,6 +23,9 @@ namespace {
 
 using Outcome = Result<FetchResponse, FetchError>;
 using Kind = FetchError::Kind;
+
+// Beside a sink: what a server says in an answer it did not give is short.
+constexpr std::size_t k_max_error_body = 1 << 20;
 
 bool ends_in_a_number(std::string_view host) {
   // "2130706433", "0x7f.1", "127.1": C libraries take these for IPv4 addresses. No public name looks like
@@ -71,6 +75,10 @@ struct Transfer {
   std::size_t header_bytes = 0;
   std::string refused_address;
   bool body_too_large = false, header_too_large = false, may_be_encoded = false, body_began = false;
+  bool encoded = false, stopped = false;
+  std::uint64_t sent = 0, received = 0;
+  bool to_sink = false;
+  std::optional<std::stop_callback<std::function<void()>>> on_stop;
 
   ~Transfer() {
     if (easy) curl_easy_cleanup(easy);
@@ -117,21 +125,64 @@ std::size_t take_header(char* data, std::size_t size, std::size_t n, void* conte
   return line.size();
 }
 
+bool is_encoded(const Transfer& t) {
+  const auto encoding = t.response.header("content-encoding");
+  return !t.may_be_encoded && !encoding.empty() && !equal_no_case(encoding, "identity");
+}
+
 std::size_t take_body(char* data, std::size_t size, std::size_t n, void* context) {
   auto* t = static_cast<Transfer*>(context);
-  t->body_began = true;
-  if (size * n > t->request.max_body - t->response.body.size()) {
+  if (!t->body_began) {
+    t->body_began = true;
+    if ((t->encoded = is_encoded(*t))) return 0;
+    long status = 0;
+    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+    t->to_sink = t->request.sink && status >= 200 && status <= 299;
+  }
+  auto limit = t->request.max_body;
+  if (t->request.sink && !t->to_sink) limit = std::min(limit, k_max_error_body);
+  if (size * n > limit - t->received) {
     t->body_too_large = true;
     return 0;
   }
-  t->response.body.append(data, size * n);
+  t->received += size * n;
+  if (!t->to_sink) {
+    t->response.body.append(data, size * n);
+  } else if (!t->request.sink->write(as_bytes(std::string_view(data, size * n)))) {
+    t->stopped = true;
+    return 0;
+  }
   return size * n;
+}
+
+std::size_t give_body(char* data, std::size_t size, std::size_t n, void* context) {
+  auto* t = static_cast<Transfer*>(context);
+  const auto left = t->request.source->size() - t->sent;
+  const auto room = static_cast<std::size_t>(std::min<std::uint64_t>(size * n, left));
+  if (room == 0) return 0;
+  const auto got = t->request.source->read({reinterpret_cast<std::uint8_t*>(data), room});
+  if (!got || *got == 0 || *got > room) {  // the length was announced
+    t->stopped = true;
+    return CURL_READFUNC_ABORT;
+  }
+  t->sent += *got;
+  return *got;
+}
+
+// When a kept connection turns out to be dead, libcurl sends again on another one.
+int seek_body(void* context, curl_off_t offset, int origin) {
+  auto* t = static_cast<Transfer*>(context);
+  if (offset != 0 || origin != SEEK_SET || !t->request.source->rewind()) return CURL_SEEKFUNC_FAIL;
+  t->sent = 0;
+  return CURL_SEEKFUNC_OK;
 }
 
 FetchError error_of(const Transfer& t, CURLcode code) {
   const auto detail = fmt::format("{}: {}", curl_easy_strerror(code), t.error);
   if (t.body_too_large || code == CURLE_FILESIZE_EXCEEDED) return {Kind::too_large, "body over the limit"};
   if (t.header_too_large) return {Kind::too_large, "header over the limit"};
+  if (t.encoded) return {Kind::bad_answer, "content encoding that was not asked for"};
+  if (t.stopped) return {Kind::stopped, "source or sink said no"};
   switch (code) {
     case CURLE_COULDNT_CONNECT:
       if (!t.refused_address.empty())
@@ -226,6 +277,10 @@ struct GuardedClient::Impl {
     set(CURLOPT_TIMEOUT_MS, static_cast<long>(t.request.timeout.count()));
     set(CURLOPT_CONNECTTIMEOUT_MS,
         static_cast<long>(std::min(options.connect_timeout, t.request.timeout).count()));
+    if (t.request.max_silence.count() > 0) {
+      set(CURLOPT_LOW_SPEED_LIMIT, 1L);
+      set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(t.request.max_silence.count()));
+    }
     set(CURLOPT_MAXFILESIZE_LARGE, static_cast<curl_off_t>(t.request.max_body));
     set(CURLOPT_OPENSOCKETFUNCTION, &open_socket);
     set(CURLOPT_OPENSOCKETDATA, static_cast<void*>(&t));
@@ -241,6 +296,14 @@ struct GuardedClient::Impl {
     const auto& r = t.request;
     if (r.method == "HEAD") {
       set(CURLOPT_NOBODY, 1L);
+    } else if (r.source) {
+      set(CURLOPT_POST, 1L);
+      set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(r.source->size()));
+      set(CURLOPT_READFUNCTION, &give_body);
+      set(CURLOPT_READDATA, static_cast<void*>(&t));
+      set(CURLOPT_SEEKFUNCTION, &seek_body);
+      set(CURLOPT_SEEKDATA, static_cast<void*>(&t));
+      set(CURLOPT_CUSTOMREQUEST, r.method.c_str());
     } else if (r.method != "GET" || !r.body.empty()) {
       set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(r.body.size()));
       set(CURLOPT_POSTFIELDS, r.body.c_str());
@@ -273,8 +336,7 @@ struct GuardedClient::Impl {
       long status = 0;
       curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
       t->response.status = static_cast<int>(status);
-      const auto encoding = t->response.header("content-encoding");
-      if (!t->may_be_encoded && !encoding.empty() && !equal_no_case(encoding, "identity"))
+      if (is_encoded(*t))
         outcome = fail(FetchError{Kind::bad_answer, "content encoding that was not asked for"});
       else
         outcome = std::move(t->response);
@@ -320,6 +382,16 @@ struct GuardedClient::Impl {
           leave(std::move(*t), fail(FetchError{Kind::unreachable, e.what()}));
         }
       }
+      for (auto it = running.begin(); it != running.end();) {
+        if (!it->second->request.stop.stop_requested()) {
+          ++it;
+          continue;
+        }
+        auto t = std::move(it->second);
+        curl_multi_remove_handle(multi, it->first);
+        it = running.erase(it);
+        leave(std::move(*t), fail(FetchError{Kind::stopped, "stop requested"}));
+      }
       int still = 0;
       curl_multi_perform(multi, &still);
       int left = 0;
@@ -352,7 +424,11 @@ GuardedClient::~GuardedClient() = default;
 Task<Result<FetchResponse, FetchError>> GuardedClient::fetch(FetchRequest request) {
   auto t = std::make_unique<Transfer>();
   if (auto refused = impl_->refuse(request, &t->url)) co_return fail(std::move(*refused));
+  if (request.source && !request.source->rewind())
+    co_return fail(FetchError{Kind::stopped, "the source does not rewind"});
   t->request = std::move(request);
+  if (t->request.stop.stop_possible())
+    t->on_stop.emplace(t->request.stop, [multi = impl_->multi] { curl_multi_wakeup(multi); });
   t->guard = impl_->options.guard;
   t->max_header = impl_->options.max_response_header;
   const auto done = t->done;

@@ -29,12 +29,14 @@ struct ClientOptions {
 
 /// libcurl on a thread of its own. Redirects are never followed, proxies of the environment are ignored,
 /// bodies arrive as sent (no content encoding is asked for; an encoded answer is an error). fetch() resumes
-/// on the executor it was awaited on. Requests under way when the client goes end as unreachable.
+/// on the executor it was awaited on. Requests under way when the client goes end as unreachable. Sources are
+/// read and sinks written on the client's thread, which other requests wait for.
 class GuardedClient final : public Fetch {
  public:
   explicit GuardedClient(ClientOptions options);
   ~GuardedClient() override;
   Task<Result<FetchResponse, FetchError>> fetch(FetchRequest request) override;
+  bool streams() const override { return true; }
 
  private:
   struct Impl;

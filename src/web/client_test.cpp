@@ -35,6 +35,16 @@ Task<Response> answer(Request r) {
     for (int i = 0; i < 50; ++i) out.headers.add("x-h", std::string(1000, 'h'));
     co_return out;
   }
+  if (r.path == "/digest") {  // of a body that is not sent back
+    auto out = Response::text(fmt::format("{} {}", r.body.size(), std::hash<std::string>{}(r.body)));
+    out.headers.set("x-length", std::string(r.headers.get("content-length")));
+    co_return out;
+  }
+  if (r.path == "/no") {
+    auto out = Response::text(std::string(std::stoul(r.query), 'x'), 401);
+    out.headers.set("DPoP-Nonce", "abc");
+    co_return out;
+  }
   json::Object out{{"method", r.method}, {"target", r.target}, {"body", r.body}};
   json::Object fields;
   for (const auto& [n, v] : r.headers) fields.set(n, v);
@@ -45,7 +55,7 @@ Task<Response> answer(Request r) {
 }
 
 struct Site {
-  Site() : server({.threads = 1}, Handler(answer)) {
+  Site() : server({.threads = 1, .max_body = 4 << 20}, Handler(answer)) {
     log::set_level(log::Level::off);
     port = server.listen("127.0.0.1", 0);
     server.start();
@@ -245,6 +255,185 @@ TEST(GuardedClient, EndsWhatIsUnderWayWhenItGoes) {
   executor.post([&] { client.reset(); });
   executor.run_until([&] { return out.has_value(); });
   EXPECT_EQ(out->error().kind, Kind::unreachable);
+}
+
+// --- bodies that are not kept in memory ---
+
+/// Bytes that are made up as they are read.
+struct Pattern final : BodySource {
+  explicit Pattern(std::uint64_t n) : total(n) {}
+  std::uint64_t size() const override { return total; }
+  bool rewind() override {
+    ++rewinds;
+    at = 0;
+    return rewinds <= may_rewind;
+  }
+  std::optional<std::size_t> read(std::span<std::uint8_t> out) override {
+    largest = std::max(largest, out.size());
+    if (at >= breaks_at) return std::nullopt;
+    const auto n = static_cast<std::size_t>(std::min<std::uint64_t>({out.size(), total - at, 10'000}));
+    for (std::size_t i = 0; i < n; ++i) out[i] = static_cast<std::uint8_t>((at + i) * 7 % 251);
+    at += n;
+    return n;
+  }
+  std::string text() const {
+    std::string all(total, '\0');
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<char>(i * 7 % 251);
+    return all;
+  }
+  std::uint64_t total, at = 0, breaks_at = ~std::uint64_t{0};
+  std::size_t largest = 0;
+  int rewinds = 0, may_rewind = 1'000;
+};
+
+struct Counter final : BodySink {
+  bool write(BytesView piece) override {
+    largest = std::max(largest, piece.size());
+    received += piece.size();
+    return received <= stops_after;
+  }
+  std::uint64_t received = 0, stops_after = ~std::uint64_t{0};
+  std::size_t largest = 0;
+};
+
+TEST(Streaming, SendsASourceWithItsLength) {
+  Site site;
+  GuardedClient client(local());
+  auto source = std::make_shared<Pattern>(3'000'000);
+  source->at = 5;  // somewhere in the middle
+  const auto r = run(client.fetch({.method = "POST", .url = site.url("/digest"), .source = source}));
+  ASSERT_TRUE(r.has_value()) << r.error().detail;
+  EXPECT_EQ(r->header("x-length"), "3000000");
+  EXPECT_EQ(r->body, fmt::format("3000000 {}", std::hash<std::string>{}(source->text())));
+  EXPECT_LT(source->largest, 1'000'000U) << "piece by piece";
+  const auto empty = run(
+      client.fetch({.method = "POST", .url = site.url("/digest"), .source = std::make_shared<Pattern>(0)}));
+  ASSERT_TRUE(empty.has_value()) << empty.error().detail;
+  EXPECT_TRUE(empty->body.starts_with("0 "));
+}
+
+TEST(Streaming, AnEarlyRefusalIsTheAnswer) {
+  Site site;
+  GuardedClient client(local());
+  auto source = std::make_shared<Pattern>(200'000'000);
+  const auto r = run(client.fetch({.method = "POST", .url = site.url("/digest"), .source = source}));
+  ASSERT_TRUE(r.has_value()) << r.error().detail;
+  EXPECT_EQ(r->status, 413);
+  EXPECT_LT(source->at, source->total) << "the rest was not sent";
+}
+
+TEST(Streaming, ASourceThatBreaksEndsTheRequest) {
+  Site site;
+  GuardedClient client(local());
+  auto source = std::make_shared<Pattern>(3'000'000);
+  source->breaks_at = 1'000'000;
+  const auto r = run(client.fetch({.method = "POST", .url = site.url("/digest"), .source = source}));
+  ASSERT_FALSE(r.has_value());
+  EXPECT_EQ(r.error().kind, Kind::stopped);
+  auto fixed = std::make_shared<Pattern>(10);
+  fixed->may_rewind = 0;
+  const auto never = run(client.fetch({.method = "POST", .url = site.url("/digest"), .source = fixed}));
+  ASSERT_FALSE(never.has_value());
+  EXPECT_EQ(never.error().kind, Kind::stopped);
+}
+
+TEST(Streaming, GivesABodyToItsSink) {
+  Site site;
+  GuardedClient client(local());
+  auto sink = std::make_shared<Counter>();
+  const auto r = run(client.fetch({.url = site.url("/size?9000000"), .max_body = 9'000'000, .sink = sink}));
+  ASSERT_TRUE(r.has_value()) << r.error().detail;
+  EXPECT_EQ(r->status, 200);
+  EXPECT_EQ(r->body, "");
+  EXPECT_EQ(sink->received, 9'000'000U);
+  EXPECT_LT(sink->largest, 1'000'000U) << "piece by piece";
+}
+
+TEST(Streaming, KeepsRefusalsOutOfTheSink) {
+  Site site;
+  GuardedClient client(local());
+  auto sink = std::make_shared<Counter>();
+  const auto ask = [&](std::size_t n) {
+    return run(client.fetch({.url = site.url(fmt::format("/no?{}", n)), .max_body = 1 << 30, .sink = sink}));
+  };
+  const auto r = ask(1 << 20);
+  ASSERT_TRUE(r.has_value()) << r.error().detail;
+  EXPECT_EQ(r->status, 401);
+  EXPECT_EQ(r->body.size(), std::size_t{1} << 20);
+  EXPECT_EQ(r->header("dpop-nonce"), "abc");
+  EXPECT_EQ(ask((1 << 20) + 1).error().kind, Kind::too_large) << "an error has no gigabyte";
+  EXPECT_EQ(sink->received, 0U);
+}
+
+TEST(Streaming, AttackEndlessBody_StopsAtTheLimitOfASink) {
+  Site site;
+  GuardedClient client(local());
+  auto sink = std::make_shared<Counter>();
+  EXPECT_TRUE(run(client.fetch({.url = site.url("/size?1000"), .max_body = 1000, .sink = sink})).has_value());
+  const auto r = run(client.fetch({.url = site.url("/size?1001"), .max_body = 1000, .sink = sink}));
+  ASSERT_FALSE(r.has_value());
+  EXPECT_EQ(r.error().kind, Kind::too_large);
+  // Without Content-Length nothing but counting helps.
+  MuteServer endless("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + std::string(5000, 'x'));
+  auto counted = std::make_shared<Counter>();
+  const auto more = run(client.fetch(
+      {.url = fmt::format("http://127.0.0.1:{}/", endless.port), .max_body = 4999, .sink = counted}));
+  ASSERT_FALSE(more.has_value());
+  EXPECT_EQ(more.error().kind, Kind::too_large);
+  EXPECT_LE(counted->received, 4999U);
+}
+
+TEST(Streaming, AttackCompression_ReachesNoSink) {
+  Site site;
+  GuardedClient client(local());
+  auto sink = std::make_shared<Counter>();
+  const auto r = run(client.fetch({.url = site.url("/gzip"), .sink = sink}));
+  ASSERT_FALSE(r.has_value());
+  EXPECT_EQ(r.error().kind, Kind::bad_answer);
+  EXPECT_EQ(sink->received, 0U);
+}
+
+TEST(Streaming, ASinkMayStopIt) {
+  Site site;
+  GuardedClient client(local());
+  auto sink = std::make_shared<Counter>();
+  sink->stops_after = 100'000;
+  const auto r = run(client.fetch({.url = site.url("/size?9000000"), .max_body = 9'000'000, .sink = sink}));
+  ASSERT_FALSE(r.has_value());
+  EXPECT_EQ(r.error().kind, Kind::stopped);
+  EXPECT_LT(sink->received, 9'000'000U);
+}
+
+TEST(Streaming, StopsWhenAsked) {
+  MuteServer mute("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+  GuardedClient client(local());
+  std::stop_source stop;
+  InlineExecutor executor;
+  std::optional<Result<FetchResponse, FetchError>> out;
+  const auto start = [](GuardedClient* c, std::string url, std::stop_token token, auto* into) -> Task<void> {
+    into->emplace(co_await c->fetch({.url = std::move(url), .timeout = milliseconds(60'000), .stop = token}));
+  };
+  executor.post(
+      [&] { spawn(start(&client, fmt::format("http://127.0.0.1:{}/", mute.port), stop.get_token(), &out)); });
+  executor.post([&] { stop.request_stop(); });
+  executor.run_until([&] { return out.has_value(); });
+  EXPECT_EQ(out->error().kind, Kind::stopped);
+  EXPECT_EQ(run(client.fetch({.url = "http://127.0.0.1:1/", .stop = stop.get_token()})).error().kind,
+            Kind::stopped)
+      << "not even begun";
+}
+
+TEST(Streaming, AttackSlowBody_SilenceEndsIt) {
+  MuteServer mute("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+  GuardedClient client(local());
+  auto sink = std::make_shared<Counter>();
+  const auto r = run(client.fetch({.url = fmt::format("http://127.0.0.1:{}/", mute.port),
+                                   .timeout = milliseconds(60'000),
+                                   .sink = sink,
+                                   .max_silence = std::chrono::seconds(1)}));
+  ASSERT_FALSE(r.has_value());
+  EXPECT_EQ(r.error().kind, Kind::timeout);
+  EXPECT_EQ(sink->received, 4U);
 }
 
 // --- SSRF (attacks.md 3) ---

@@ -21,6 +21,7 @@ Error from(FetchError::Kind kind) {
   switch (kind) {
     case FetchError::Kind::unreachable:
     case FetchError::Kind::timeout:
+    case FetchError::Kind::stopped:
       return Error::unreachable;
     case FetchError::Kind::refused_by_guard:
     case FetchError::Kind::too_large:

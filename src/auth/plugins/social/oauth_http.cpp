@@ -28,6 +28,7 @@ ProviderError from(const FetchError& error) {
   switch (error.kind) {
     case FetchError::Kind::unreachable:
     case FetchError::Kind::timeout:
+    case FetchError::Kind::stopped:
       return {ProviderError::Kind::unreachable, error.detail};
     case FetchError::Kind::refused_by_guard:
     case FetchError::Kind::too_large:
