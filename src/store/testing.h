@@ -49,6 +49,8 @@ class TestDatabase {
   Database* operator->() const { return db_.get(); }
   /// A second handle to the same data, as another process would have. PostgreSQL only.
   std::unique_ptr<Database> open_again() const;
+  /// Its schema on the test server, for a process that opens it by itself; "" on SQLite.
+  const std::string& schema() const { return schema_; }
 
  private:
   std::unique_ptr<Database> db_;

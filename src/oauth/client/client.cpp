@@ -8,6 +8,7 @@
 #include "base/encoding.h"
 #include "base/log.h"
 #include "crypto/hash.h"
+#include "oauth/client/server_answers.h"
 #include "oauth/client/session_lock.h"
 #include "oauth/dpop/dpop.h"
 #include "oauth/jose/client_assertion.h"
@@ -17,16 +18,20 @@
 namespace latchkey::oauth::client {
 namespace {
 
-constexpr std::size_t k_max_cached = 10'000;     // servers in each cache
-constexpr std::size_t k_max_login_hint = 512;    // bytes
-constexpr std::size_t k_max_server_text = 4096;  // tokens, codes and request URIs we are handed
-constexpr std::chrono::seconds k_lease{30};      // longer than one refresh takes
-// While another process refreshes: more and more slowly, in all longer than any lease lasts.
+constexpr std::size_t k_max_cached = 10'000;       // servers in each cache
+constexpr std::size_t k_max_document = 64 * 1024;  // of metadata and of answers to forms
+constexpr std::size_t k_max_login_hint = 512;      // bytes
+constexpr std::size_t k_max_code = 4096;           // bytes
+// A refresh is at most so many requests: a nonce may be demanded once, and one answer may get lost.
+constexpr int k_refresh_requests = 3;
+// A lease lasts for one request and what is left to do with its answer. Not longer: the server takes a spent
+// refresh token again for some seconds only, and when this process dies another one has to come in time.
+constexpr std::chrono::seconds k_lease_margin{5};
+// While another process refreshes: more and more slowly.
 constexpr std::chrono::milliseconds k_lease_first_wait{50}, k_lease_longest_wait{2000};
-constexpr std::chrono::milliseconds k_lease_patience = k_lease + std::chrono::seconds(5);
 
 Fault fault(Error code, std::string message, std::string detail = {}, std::string oauth_error = {}) {
-  return {code, std::move(message), std::move(detail), std::move(oauth_error), {}};
+  return {code, std::move(message), std::move(detail), std::move(oauth_error), {}, {}};
 }
 auto refuse(Error code, std::string message, std::string detail = {}, std::string oauth_error = {}) {
   return std::unexpected(fault(code, std::move(message), std::move(detail), std::move(oauth_error)));
@@ -52,8 +57,25 @@ Fault from(identity::Fault f) {
   std::abort();
 }
 
+std::string message_for(FetchError::Kind kind) {
+  switch (kind) {
+    case FetchError::Kind::too_large:
+      return "The server's answer is too long.";
+    case FetchError::Kind::stopped:
+      return "The transfer was stopped.";
+    case FetchError::Kind::refused_by_guard:
+    case FetchError::Kind::unreachable:
+    case FetchError::Kind::timeout:
+    case FetchError::Kind::bad_answer:
+      return "The server could not be reached. Try again later.";
+  }
+  std::abort();
+}
+
 Fault from(FetchError e) {
-  return fault(Error::unreachable, "The server could not be reached. Try again later.", std::move(e.detail));
+  Fault f = fault(Error::unreachable, message_for(e.kind), std::move(e.detail));
+  f.network = e.kind;
+  return f;
 }
 Fault from(ServerMetadataError e) {
   return fault(Error::invalid_server, "This server does not support signing in.", std::move(e.message));
@@ -76,7 +98,7 @@ bool is_json(const FetchResponse& response) {
 std::string error_of(const FetchResponse& response) {
   const auto body = json::parse(response.body, {.max_depth = 16});
   const auto* error = body ? body->string_at("error") : nullptr;
-  return error && error->size() <= 128 ? *error : "";
+  return error ? error_code(*error) : "";
 }
 std::string error_description_of(const FetchResponse& response) {
   const auto body = json::parse(response.body, {.max_depth = 16});
@@ -88,59 +110,19 @@ std::string error_description_of(const FetchResponse& response) {
 bool server_wants_nonce(const FetchResponse& response) {
   return (response.status == 400 || response.status == 401) && error_of(response) == "use_dpop_nonce";
 }
-/// RFC 9449 §9, RFC 6750 §3: a resource server says what is wrong in WWW-Authenticate.
+/// RFC 9449 §9, RFC 6750 §3: a resource server says what is wrong in WWW-Authenticate, which may occur
+/// several times.
 bool resource_says(const FetchResponse& response, std::string_view error) {
-  if (response.status != 401) return false;
-  return response.header("www-authenticate").find("error=\"" + std::string(error) + "\"") !=
-         std::string::npos;
+  const std::string wanted = "error=\"" + std::string(error) + "\"";
+  return response.status == 401 && std::ranges::any_of(response.headers, [&](const auto& field) {
+           return field.first == "www-authenticate" && field.second.find(wanted) != std::string::npos;
+         });
 }
 
-struct TokenAnswer {
-  Did sub;
-  Secret<std::string> access_token;
-  std::optional<Secret<std::string>> refresh_token;
-  std::string scope;
-  std::optional<std::chrono::seconds> expires_in;
-};
-
-/// RFC 6749 §5.1, RFC 9449 §5, https://atproto.com/specs/oauth#identity-authentication
-Result<TokenAnswer, Fault> parse_token_answer(const FetchResponse& response) {
-  const auto bad = [](std::string detail) {
-    return refuse(Error::invalid_token_answer, "The server's answer is not usable.", std::move(detail));
-  };
-  const auto body = json::parse(response.body, {.max_depth = 16});
-  if (!is_json(response) || !body || !body->object()) return bad("not a JSON object");
-  const auto* type = body->string_at("token_type");
-  if (!type || type->size() != 4 || !std::ranges::equal(*type, std::string_view("dpop"), [](char a, char b) {
-        return std::tolower(static_cast<unsigned char>(a)) == b;  // RFC 6749 §5.1: case-insensitive
-      }))
-    return bad("token_type is not DPoP");
-  const auto* access = body->string_at("access_token");
-  if (!access || access->empty() || access->size() > 4 * k_max_server_text) return bad("no access_token");
-  const auto* sub = body->string_at("sub");
-  auto did = sub ? Did::parse(*sub) : Result<Did, SyntaxError>(std::unexpect, SyntaxError{"absent"});
-  if (!did) return bad("sub is not a DID");
-  // "Clients should reject token responses if they don't contain a scope field, or if the scope field does
-  // not contain atproto."
-  const auto* scope = body->string_at("scope");
-  const auto scopes = scope ? ScopeSet::parse(*scope) : Result<ScopeSet, ScopeError>(std::unexpect);
-  if (!scopes || !scopes->has(k_scope_atproto)) return bad("scope does not include atproto");
-
-  TokenAnswer answer{.sub = *std::move(did),
-                     .access_token = Secret<std::string>(*access),
-                     .refresh_token = {},
-                     .scope = *scope,
-                     .expires_in = {}};
-  if (const auto* refresh = body->find("refresh_token")) {
-    if (!refresh->string() || refresh->string()->empty() || refresh->string()->size() > 4 * k_max_server_text)
-      return bad("refresh_token is not a string");
-    answer.refresh_token = Secret<std::string>(*refresh->string());
-  }
-  if (const auto* expires = body->find("expires_in")) {
-    if (!expires->integer() || *expires->integer() < 0) return bad("expires_in is not a number of seconds");
-    answer.expires_in = std::chrono::seconds(std::min<std::int64_t>(*expires->integer(), 10 * 365 * 86'400));
-  }
-  return answer;
+Fault from(ServerAnswerError e) {
+  const bool broken = e.kind == ServerAnswerError::Kind::broken;
+  return fault(broken ? Error::unreachable : Error::invalid_token_answer,
+               "The server's answer is not usable.", std::move(e.message));
 }
 
 /// What a person types: "https://pds.example" is a server, everything else an account.
@@ -213,51 +195,79 @@ struct OauthClient::Impl {
     if (usable) nonces.put(origin, std::move(nonce), now() + std::chrono::hours(1));
   }
 
-  Task<Result<FetchResponse, Fault>> get_document(std::string url) {
-    auto answer = co_await parts.fetch.fetch({.method = "GET",
-                                              .url = std::move(url),
-                                              .headers = {{"Accept", "application/json"}},
-                                              .body = {},
-                                              .max_body = 64 * 1024,
-                                              .timeout = options.timeout});
+  /// One request. A Fetch that cannot stream gets whole bodies.
+  Task<Result<FetchResponse, Fault>> exchange(FetchRequest request) {
+    const auto sink = request.sink;
+    if (!parts.fetch.streams()) {
+      if (request.source && !read_source(request))
+        co_return std::unexpected(from(FetchError{FetchError::Kind::stopped, "the source failed"}));
+      request.sink.reset();
+    }
+    auto answer = co_await parts.fetch.fetch(std::move(request));
     if (!answer) co_return std::unexpected(from(std::move(answer).error()));
+    if (sink && !pass_to_sink(*sink, *answer))
+      co_return std::unexpected(from(FetchError{FetchError::Kind::stopped, "the sink takes no more"}));
     co_return *std::move(answer);
   }
 
+  Task<Result<FetchResponse, Fault>> get_document(std::string url) {
+    co_return co_await exchange({.method = "GET",
+                                 .url = std::move(url),
+                                 .headers = {{"Accept", "application/json"}},
+                                 .body = {},
+                                 .max_body = k_max_document,
+                                 .timeout = options.timeout});
+  }
+
+  struct Form {
+    std::string url;
+    FormFields fields;
+    std::string issuer;
+    std::string kid;  // "" for public clients
+    crypto::PrivateKey dpop_key;
+  };
+
   /// A form posted to the authorization server with a DPoP proof and, for confidential clients, an assertion.
-  Task<Result<FetchResponse, Fault>> post(std::string url, FormFields form, std::string issuer,
-                                          std::string kid, crypto::PrivateKey dpop_key) {
-    const ClientKey* client_key = nullptr;
-    if (!kid.empty()) {
-      client_key = options.metadata.key(kid);
-      if (!client_key)
-        co_return refuse(Error::session_ended, "Sign in again.", "client key " + kid + " is gone");
+  /// `again`: the server asked for a nonce it had not told us before.
+  struct Posted {
+    FetchResponse answer;
+    bool again;
+  };
+  Task<Result<Posted, Fault>> post_once(Form form) {
+    if (!form.kid.empty()) {
+      const auto* client_key = options.metadata.key(form.kid);
+      if (!client_key) co_return std::unexpected(ended("client key " + form.kid + " is gone"));
+      // Its jti is single use, so each attempt has its own.
+      form.fields.emplace_back("client_assertion_type", k_client_assertion_type);
+      form.fields.emplace_back("client_assertion", make_client_assertion(client_key->key, client_key->kid,
+                                                                         options.metadata.client_id(),
+                                                                         form.issuer, parts.rng, now()));
     }
-    const std::string origin = origin_of(url);
-    for (int attempt = 0;; ++attempt) {
-      const auto used = nonces.get(origin, now());
-      FormFields fields = form;
-      if (client_key) {  // its jti is single use, so each attempt has its own
-        fields.emplace_back("client_assertion_type", k_client_assertion_type);
-        fields.emplace_back("client_assertion",
-                            make_client_assertion(client_key->key, client_key->kid,
-                                                  options.metadata.client_id(), issuer, parts.rng, now()));
-      }
-      FetchRequest request{
-          .method = "POST",
-          .url = url,
-          .headers = {{"Content-Type", "application/x-www-form-urlencoded"},
-                      {"Accept", "application/json"},
-                      {"DPoP", make_dpop_proof(dpop_key, "POST", url, used, std::nullopt, parts.rng, now())}},
-          .body = encode_form(fields),
-          .max_body = 64 * 1024,
-          .timeout = options.timeout};
-      auto answer = co_await parts.fetch.fetch(std::move(request));
-      if (!answer) co_return std::unexpected(from(std::move(answer).error()));
-      learn_nonce(origin, *answer);
-      if (attempt == 0 && server_wants_nonce(*answer) && nonces.get(origin, now()) != used) continue;
-      co_return *std::move(answer);
+    const std::string origin = origin_of(form.url);
+    const auto used = nonces.get(origin, now());
+    FetchRequest request{.method = "POST",
+                         .url = form.url,
+                         .headers = {{"Content-Type", "application/x-www-form-urlencoded"},
+                                     {"Accept", "application/json"},
+                                     {"DPoP", make_dpop_proof(form.dpop_key, "POST", form.url, used,
+                                                              std::nullopt, parts.rng, now())}},
+                         .body = encode_form(form.fields),
+                         .max_body = k_max_document,
+                         .timeout = options.timeout};
+    CO_TRY(auto answer, co_await exchange(std::move(request)));
+    learn_nonce(origin, answer);
+    const bool again = server_wants_nonce(answer) && nonces.get(origin, now()) != used;
+    co_return Posted{std::move(answer), again};
+  }
+
+  /// The same, a second time when a nonce was demanded (RFC 9449 §8). Never a third time.
+  Task<Result<FetchResponse, Fault>> post(Form form) {
+    CO_TRY(auto posted, co_await post_once(form));
+    if (posted.again) {
+      CO_TRY(auto second, co_await post_once(std::move(form)));
+      posted = std::move(second);
     }
+    co_return std::move(posted.answer);
   }
 
   // --- discovery: https://atproto.com/specs/oauth#server-metadata ---
@@ -322,6 +332,9 @@ struct OauthClient::Impl {
     if (std::ranges::find(metadata.redirect_uris(), o.redirect_uri) == metadata.redirect_uris().end())
       co_return refuse(Error::invalid_input, "The redirect URI is not registered.");
     if (o.scope.empty()) o.scope = metadata.scope();
+    const auto scopes = ScopeSet::parse(o.scope);
+    if (!scopes || !scopes->has(k_scope_atproto))
+      co_return refuse(Error::invalid_input, "The scope does not include atproto.");
     if (o.login_hint.size() > k_max_login_hint)
       co_return refuse(Error::invalid_input, "The hint is too long.");
 
@@ -368,14 +381,15 @@ struct OauthClient::Impl {
     if (!hint.empty()) form.emplace_back("login_hint", hint);
     if (!o.prompt.empty()) form.emplace_back("prompt", o.prompt);
     const std::string kid = client_key ? client_key->kid : "";
-    CO_TRY(const auto answer, co_await post(as.pushed_authorization_request_endpoint, std::move(form),
-                                            as.issuer, kid, dpop_key));
+    CO_TRY(const auto answer, co_await post({.url = as.pushed_authorization_request_endpoint,
+                                             .fields = std::move(form),
+                                             .issuer = as.issuer,
+                                             .kid = kid,
+                                             .dpop_key = dpop_key}));
     CO_TRY_VOID(check_server_answer(answer, Error::request_refused, "The server refused this request."));
-    const auto body = json::parse(answer.body, {.max_depth = 16});
-    const auto* request_uri = body ? body->string_at("request_uri") : nullptr;
-    if (!request_uri || request_uri->empty() || request_uri->size() > k_max_server_text)
-      co_return refuse(Error::unreachable, "The server's answer is not usable.",
-                       "PAR answer without request_uri");
+    const auto request_uri = parse_pushed_answer(answer.body);
+    if (!request_uri)
+      co_return refuse(Error::unreachable, "The server's answer is not usable.", request_uri.error().message);
 
     // 3. What the callback will need.
     co_await parts.states.put(state, AuthorizationState{.issuer = as.issuer,
@@ -435,12 +449,12 @@ struct OauthClient::Impl {
                        "iss is not " + started.issuer);
     if (const auto error = single(params, "error")) {
       const bool denied = *error == "access_denied";
-      co_return refuse(
-          Error::access_denied, denied ? "Signing in was cancelled." : "The server refused to sign you in.",
-          single(params, "error_description").value_or("").substr(0, 300), error->substr(0, 128));
+      co_return refuse(Error::access_denied,
+                       denied ? "Signing in was cancelled." : "The server refused to sign you in.",
+                       single(params, "error_description").value_or("").substr(0, 300), error_code(*error));
     }
     const auto code = single(params, "code");
-    if (!code || code->empty() || code->size() > k_max_server_text)
+    if (!code || code->empty() || code->size() > k_max_code)
       co_return refuse(Error::invalid_callback, "This sign-in link is damaged.", "neither code nor error");
 
     CO_TRY(const auto as, co_await server(started.issuer));
@@ -449,10 +463,15 @@ struct OauthClient::Impl {
                     {"redirect_uri", started.redirect_uri},
                     {"code_verifier", started.code_verifier.reveal()},
                     {"client_id", options.metadata.client_id()}};
-    CO_TRY(const auto answer,
-           co_await post(as.token_endpoint, std::move(form), as.issuer, started.kid, started.dpop_key));
+    CO_TRY(const auto answer, co_await post({.url = as.token_endpoint,
+                                             .fields = std::move(form),
+                                             .issuer = as.issuer,
+                                             .kid = started.kid,
+                                             .dpop_key = started.dpop_key}));
     CO_TRY_VOID(check_server_answer(answer, Error::grant_refused, "The server did not accept this sign-in."));
-    CO_TRY(auto tokens, parse_token_answer(answer));
+    auto parsed = TokenAnswer::parse(answer.body);
+    if (!parsed) co_return std::unexpected(from(std::move(parsed).error()));
+    TokenAnswer tokens = *std::move(parsed);
 
     auto verified = co_await verify_subject(tokens.sub, started);
     if (!verified) {  // tokens nobody will use
@@ -473,7 +492,16 @@ struct OauthClient::Impl {
                      .expires_at = {},
                      .created_at = now()};
     if (tokens.expires_in) data.expires_at = now() + *tokens.expires_in;
-    co_await parts.sessions.insert(data);
+    std::exception_ptr lost;
+    try {
+      co_await parts.sessions.insert(data);
+    } catch (...) {
+      lost = std::current_exception();
+    }
+    if (lost) {
+      co_await revoke_session(as, data);
+      std::rethrow_exception(lost);
+    }
     co_return SignedIn{Session(owner, StoredSession{std::move(data), 1}), std::move(handle),
                        started.app_state};
   }
@@ -503,10 +531,19 @@ struct OauthClient::Impl {
                     crypto::PrivateKey dpop_key) {
     if (as.revocation_endpoint.empty()) co_return;
     FormFields form{{"token", token.reveal()}, {"client_id", options.metadata.client_id()}};
-    const auto answer = co_await post(as.revocation_endpoint, std::move(form), as.issuer, kid, dpop_key);
+    const auto answer = co_await post({.url = as.revocation_endpoint,
+                                       .fields = std::move(form),
+                                       .issuer = as.issuer,
+                                       .kid = std::move(kid),
+                                       .dpop_key = std::move(dpop_key)});
     if (!answer || answer->status != 200)
       log::warn("token revocation failed",
                 {{"issuer", as.issuer}, {"status", answer ? std::to_string(answer->status) : "unreachable"}});
+  }
+
+  Task<void> revoke_session(ServerMetadata as, SessionData data) {
+    auto token = data.refresh_token ? *std::move(data.refresh_token) : std::move(data.access_token);
+    co_await revoke(std::move(as), std::move(token), std::move(data.kid), std::move(data.dpop_key));
   }
 
   static Fault ended(std::string detail, std::string oauth_error = {}) {
@@ -519,64 +556,113 @@ struct OauthClient::Impl {
     session->stored = std::move(stored);
   }
 
+  std::chrono::milliseconds lease_length() const { return options.timeout + k_lease_margin; }
+
+  Task<bool> take_lease(std::string id, std::string owner) {
+    const Time at = now();
+    co_return co_await parts.sessions.lease(std::move(id), std::move(owner), at, at + lease_length());
+  }
+
   /// Brings the session past `seen_version`: by what another thread or process already did, or by a refresh
   /// grant. One at a time here (lock), one at a time anywhere (lease), and the store only takes a successor
   /// of what it holds (compare and swap).
   Task<Result<void, Fault>> refresh(SessionState session, std::string id, std::int64_t seen_version) {
     const auto guard = co_await lock.acquire(id);
-    const std::string lease_owner = parts.rng.token(12);
-    std::chrono::milliseconds waited{0}, wait{0};
-    for (; waited <= k_lease_patience; waited += wait) {
-      if (wait.count() > 0) co_await sleep_for(wait);
-      wait = std::clamp(wait * 2, k_lease_first_wait, k_lease_longest_wait);
-      auto stored = co_await parts.sessions.load(id);
-      if (!stored) co_return std::unexpected(ended("not in the store"));
-      if (stored->version != seen_version) {
-        adopt(session, *std::move(stored));
-        co_return Result<void, Fault>();
-      }
-      if (!co_await parts.sessions.lease(id, lease_owner, now(), now() + k_lease)) continue;
-      // Whoever held the lease before may have finished between our load and now.
-      stored = co_await parts.sessions.load(id);
-      Result<void, Fault> result;
-      if (!stored)
-        result = std::unexpected(ended("not in the store"));
-      else if (stored->version != seen_version)
-        adopt(session, *std::move(stored));
-      else
-        result = co_await refresh_leased(session, *std::move(stored));
-      co_await parts.sessions.release(id, lease_owner);
-      co_return result;
+    auto stored = co_await parts.sessions.load(id);
+    if (!stored) co_return std::unexpected(ended("not in the store"));
+    if (stored->version != seen_version) {
+      adopt(session, *std::move(stored));
+      co_return Result<void, Fault>();
     }
-    co_return refuse(Error::unreachable, "The session is busy. Try again.", "lease not given up");
+    // What has to be asked of others comes before the lease, which is short.
+    CO_TRY(const auto as, co_await server_for_refresh(&stored->data));
+
+    const std::string owner = parts.rng.token(12);
+    const auto patience = k_refresh_requests * lease_length() + k_lease_longest_wait;
+    std::chrono::milliseconds waited{0}, wait{k_lease_first_wait};
+    while (!co_await take_lease(id, owner)) {
+      if (waited > patience)
+        co_return refuse(Error::unreachable, "The session is busy. Try again.", "lease not given up");
+      co_await sleep_for(wait);
+      waited += wait;
+      wait = std::min(wait * 2, k_lease_longest_wait);
+      const auto latest = co_await parts.sessions.load(id);
+      if (!latest) co_return std::unexpected(ended("not in the store"));
+      if (latest->version == seen_version) continue;
+      adopt(session, *latest);
+      co_return Result<void, Fault>();
+    }
+    auto result = co_await refresh_leased(session, *std::move(stored), as, owner);
+    co_await parts.sessions.release(id, owner);
+    co_return result;
   }
 
-  Task<Result<void, Fault>> refresh_leased(SessionState session, StoredSession stored) {
-    SessionData data = stored.data;
-    if (!data.refresh_token) co_return std::unexpected(ended("no refresh token"));
-    // The account may have moved. A directory that does not answer is no reason to end the session.
-    auto document = co_await parts.resolver.resolve_did(data.sub);
-    if (document) {
-      CO_TRY(auto pds, pds_of(*document));
-      const auto authority = co_await server_of(pds, identity::Cached::allow);
-      if (authority && authority->issuer != data.issuer) {
-        co_await parts.sessions.erase(data.id);
-        co_return std::unexpected(ended("the account moved to " + authority->issuer));
-      }
-      if (authority) data.pds = std::move(pds);
+  /// The authorization server a session belongs to; notes where the account's PDS is by now. A session whose
+  /// account moved to another server, or that can never be renewed, ends.
+  Task<Result<ServerMetadata, Fault>> server_for_refresh(SessionData* data) {
+    if (!data->refresh_token) {
+      co_await parts.sessions.erase(data->id);
+      co_return std::unexpected(ended("no refresh token"));
     }
-    CO_TRY(const auto as, co_await server(data.issuer));
-    FormFields form{{"grant_type", "refresh_token"},
-                    {"refresh_token", data.refresh_token->reveal()},
-                    {"client_id", options.metadata.client_id()}};
-    CO_TRY(const auto answer,
-           co_await post(as.token_endpoint, std::move(form), as.issuer, data.kid, data.dpop_key));
+    // "confidential clients must use the same client authentication key … for refresh token requests"
+    if (!data->kid.empty() && !options.metadata.key(data->kid)) {
+      log::warn("a session ends because the client key it began with is gone", {{"kid", data->kid}});
+      co_await parts.sessions.erase(data->id);
+      co_return std::unexpected(ended("client key " + data->kid + " is gone"));
+    }
+    // A directory or server that does not answer is no reason to end the session.
+    auto document = co_await parts.resolver.resolve_did(data->sub);
+    if (!document) co_return co_await server(data->issuer);
+    CO_TRY(auto pds, pds_of(*document));
+    const auto authority = co_await server_of(pds, identity::Cached::allow);
+    if (authority && authority->issuer != data->issuer) {
+      co_await parts.sessions.erase(data->id);
+      if (const auto before = co_await server(data->issuer)) co_await revoke_session(*before, *data);
+      co_return std::unexpected(ended("the account moved to " + authority->issuer));
+    }
+    if (authority) data->pds = std::move(pds);
+    co_return co_await server(data->issuer);
+  }
+
+  /// The request of a refresh grant. Each of its attempts has a lease of its own.
+  Task<Result<FetchResponse, Fault>> request_refresh(SessionData data, ServerMetadata as, std::string owner) {
+    const Form form{.url = as.token_endpoint,
+                    .fields = {{"grant_type", "refresh_token"},
+                               {"refresh_token", data.refresh_token->reveal()},
+                               {"client_id", options.metadata.client_id()}},
+                    .issuer = as.issuer,
+                    .kid = data.kid,
+                    .dpop_key = data.dpop_key};
+    bool demanded = false, lost = false;
+    for (;;) {
+      auto posted = co_await post_once(form);
+      if (posted && (!posted->again || std::exchange(demanded, true))) co_return std::move(posted->answer);
+      // An answer that got lost: perhaps the token was spent. A server with a grace for that gives the
+      // answer once more; for one without, the session is over either way.
+      if (!posted && (!posted.error().network || std::exchange(lost, true)))
+        co_return std::unexpected(std::move(posted).error());
+      if (!co_await take_lease(data.id, owner))
+        co_return refuse(Error::unreachable, "The session is busy. Try again.", "lease lost");
+    }
+  }
+
+  Task<Result<void, Fault>> refresh_leased(SessionState session, StoredSession stored, ServerMetadata as,
+                                           std::string owner) {
+    SessionData data = std::move(stored.data);
+    // Whoever held the lease before may have finished between our look and now.
+    auto latest = co_await parts.sessions.load(data.id);
+    if (!latest) co_return std::unexpected(ended("not in the store"));
+    if (latest->version != stored.version) {
+      adopt(session, *std::move(latest));
+      co_return Result<void, Fault>();
+    }
+    CO_TRY(const auto answer, co_await request_refresh(data, as, owner));
     const auto checked =
         check_server_answer(answer, Error::grant_refused, "The server did not renew the session.");
     if (!checked) {
       if (checked.error().oauth_error != "invalid_grant") co_return checked;
       // Perhaps somebody without our lease was faster, and his answer is in the store.
-      auto latest = co_await parts.sessions.load(data.id);
+      latest = co_await parts.sessions.load(data.id);
       if (latest && latest->version != stored.version) {
         adopt(session, *std::move(latest));
         co_return Result<void, Fault>();
@@ -584,10 +670,14 @@ struct OauthClient::Impl {
       co_await parts.sessions.erase(data.id);
       co_return std::unexpected(ended("refresh token refused", "invalid_grant"));
     }
-    auto tokens = parse_token_answer(answer);
+    auto tokens = TokenAnswer::parse(answer.body);
+    if (!tokens && tokens.error().kind == ServerAnswerError::Kind::broken)
+      co_return std::unexpected(from(std::move(tokens).error()));  // as good as lost
     if (!tokens || tokens->sub != data.sub) {
       co_await parts.sessions.erase(data.id);
-      co_return std::unexpected(ended(tokens ? "sub changed at refresh" : tokens.error().detail));
+      if (tokens && tokens->refresh_token) data.refresh_token = std::move(tokens->refresh_token);
+      co_await revoke_session(as, data);
+      co_return std::unexpected(ended(tokens ? "sub changed at refresh" : tokens.error().message));
     }
     data.access_token = std::move(tokens->access_token);
     if (tokens->refresh_token) data.refresh_token = std::move(tokens->refresh_token);
@@ -597,10 +687,9 @@ struct OauthClient::Impl {
       adopt(session, {std::move(data), stored.version + 1});
       co_return Result<void, Fault>();
     }
-    auto latest = co_await parts.sessions.load(data.id);
+    latest = co_await parts.sessions.load(data.id);
     if (!latest) {  // signed out meanwhile: what we just received must not live on
-      co_await revoke(as, data.refresh_token ? *data.refresh_token : data.access_token, data.kid,
-                      data.dpop_key);
+      co_await revoke_session(as, data);
       co_return std::unexpected(ended("signed out during refresh"));
     }
     adopt(session, *std::move(latest));
@@ -617,12 +706,11 @@ struct OauthClient::Impl {
       sent.headers.emplace_back("Authorization", "DPoP " + token);
       sent.headers.emplace_back(
           "DPoP", make_dpop_proof(data.dpop_key, sent.method, sent.url, used, token, parts.rng, now()));
-      auto answer = co_await parts.fetch.fetch(std::move(sent));
-      if (!answer) co_return std::unexpected(from(std::move(answer).error()));
-      learn_nonce(origin, *answer);
-      if (attempt == 0 && resource_says(*answer, "use_dpop_nonce") && nonces.get(origin, now()) != used)
+      CO_TRY(auto answer, co_await exchange(std::move(sent)));
+      learn_nonce(origin, answer);
+      if (attempt == 0 && resource_says(answer, "use_dpop_nonce") && nonces.get(origin, now()) != used)
         continue;
-      co_return *std::move(answer);
+      co_return answer;
     }
   }
 
@@ -630,6 +718,8 @@ struct OauthClient::Impl {
                                           CallOptions o) {
     if (!Nsid::parse(nsid) || (method != "GET" && method != "POST"))
       co_return refuse(Error::invalid_input, "This is not an XRPC method.");
+    if (o.source && (method != "POST" || o.json || !o.body.empty()))
+      co_return refuse(Error::invalid_input, "A request has one body, and a GET has none.");
     StoredSession s = current(session);
     if (s.data.expires_at && s.data.refresh_token && now() + options.refresh_before >= *s.data.expires_at) {
       auto refreshed = co_await refresh(session, s.data.id, s.version);
@@ -638,13 +728,22 @@ struct OauthClient::Impl {
         co_return std::unexpected(std::move(refreshed).error());
       s = current(session);
     }
+    const bool streamed = o.source || o.sink;
+    const std::string path =
+        "/xrpc/" + nsid + (o.params.empty() ? std::string() : "?" + encode_form(o.params));
     FetchRequest request{.method = method,
-                         .url = s.data.pds + "/xrpc/" + nsid,
+                         .url = s.data.pds + path,
                          .headers = o.headers,
                          .body = std::move(o.body),
                          .max_body = o.max_answer,
-                         .timeout = o.timeout};
-    if (!o.params.empty()) request.url += "?" + encode_form(o.params);
+                         .timeout = o.timeout,
+                         .source = std::move(o.source),
+                         .sink = std::move(o.sink),
+                         .stop = std::move(o.stop)};
+    if (streamed) {
+      request.timeout = o.transfer_timeout;
+      request.max_silence = std::chrono::ceil<std::chrono::seconds>(o.timeout);
+    }
     if (o.json) {
       request.body = o.json->dump();
       request.headers.emplace_back("Content-Type", "application/json");
@@ -654,9 +753,11 @@ struct OauthClient::Impl {
     CO_TRY(auto answer, co_await signed_request(s.data, request));
     const bool expired = answer.status == 401 &&
                          (resource_says(answer, "invalid_token") || error_of(answer) == "invalid_token");
-    if (!expired || !s.data.refresh_token) co_return answer;
+    if (!expired) co_return answer;
     CO_TRY_VOID(co_await refresh(session, s.data.id, s.version));
-    co_return co_await signed_request(current(session).data, std::move(request));
+    s = current(session);
+    request.url = s.data.pds + path;  // the account may have moved to another host of its server
+    co_return co_await signed_request(s.data, std::move(request));
   }
 
   Task<void> sign_out(SessionState session) {
@@ -664,11 +765,8 @@ struct OauthClient::Impl {
     const auto guard = co_await lock.acquire(id);
     const auto stored = co_await parts.sessions.load(id);
     if (!stored) co_return;
-    const SessionData& data = stored->data;
     co_await parts.sessions.erase(id);  // first: whatever happens on the network, nobody uses it again
-    if (const auto as = co_await server(data.issuer))
-      co_await revoke(*as, data.refresh_token ? *data.refresh_token : data.access_token, data.kid,
-                      data.dpop_key);
+    if (const auto as = co_await server(stored->data.issuer)) co_await revoke_session(*as, stored->data);
   }
 
   static StoredSession current(const SessionState& session) {

@@ -1,18 +1,45 @@
 #pragma once
 // The atproto OAuth client: from "alice.test" to a session that signs XRPC requests.
 // Source: https://atproto.com/specs/oauth; RFC 6749, 7636 (PKCE), 9126 (PAR), 9207 (iss), 9449 (DPoP), 7523
-// (private_key_jwt), 7009 (revocation).
+// (private_key_jwt), 7009 (revocation). More, with whole programs: docs/oauth-client.md.
 //
-//   OauthClient client({.metadata = *ClientMetadata::loopback({"http://127.0.0.1:8080/callback"},
-//   "atproto")},
-//                      {fetch, resolver, clock, rng, states, sessions});
-//   CO_TRY(auto started, co_await client.authorize("alice.test", {}));   // redirect the browser to
-//   started.url CO_TRY(auto signed_in, co_await client.callback(query_fields, {}));  // on the redirect URI
-//   CO_TRY(auto answer, co_await signed_in.session.call("GET", "com.atproto.repo.getRecord", {.params = …}));
+// Sign-in takes two requests of the user's browser, perhaps answered by two processes:
+//
+//   web::GuardedClient fetch({});               // the network; private addresses and redirects are refused
+//   web::DnsResolver dns;                       // TXT records, for handles
+//   SystemClock clock;
+//   OsRng rng;
+//   identity::Resolver resolver({}, fetch, &dns, clock);
+//   MemoryStateStore states;                    // or the stores of database_stores.h
+//   MemorySessionStore sessions;
+//   OauthClient client(
+//       {.metadata = *ClientMetadata::loopback({"http://127.0.0.1:8080/callback"}, "atproto")},
+//       {fetch, resolver, clock, rng, states, sessions});
+//
+//   // 1. "Sign in" was pressed. Send the browser to started.url.
+//   CO_TRY(const auto started, co_await client.authorize("alice.test", {.browser = cookie}));
+//   // 2. It came back to the redirect URI. Keep signed_in.session.id() for this user.
+//   CO_TRY(auto signed_in, co_await client.callback(query_fields, cookie));
+//
+//   // From then on, in any process that has the same stores and metadata:
+//   CO_TRY(auto session, co_await client.restore(session_id));
+//   CO_TRY(const auto answer, co_await session.call("GET", "com.atproto.repo.getRecord", {.params = …}));
+//
+// What to keep in mind:
+// - Give `browser` something that only this browser holds, such as a random cookie. Without it a callback
+//   planted in somebody's browser signs him in as somebody else.
+// - The account is session.did(). Handles change hands; show them, never look anybody up by them.
+// - A user may have several accounts: keep several session ids. Sessions do not know each other.
+// - Error::session_ended is final: the session is gone from the store, forget its id. After any other fault
+// it
+//   is still there and may work later.
+// - Tasks run on the executor they are awaited on. Waiting for another process's refresh needs one
+//   (base/executor.h; run() brings its own).
 
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,29 +60,30 @@ enum class Error {
   invalid_input,         // neither handle, DID nor server URL; an e-mail address among them
   unknown_account,       // the handle or DID does not resolve
   invalid_server,        // the server's metadata breaks the profile, or the account has no usable PDS
-  unreachable,           // network failure, 5xx, or an answer that is not what it should be
+  unreachable,           // network failure, 5xx, an answer that is not what it should be, a stopped transfer
   request_refused,       // the authorization server refused PAR; oauth_error says why
   invalid_callback,      // parameters missing or doubled
   unknown_state,         // never issued here, used already, expired, or started in another browser
   issuer_mismatch,       // RFC 9207 §2.4
   access_denied,         // the user or the server said no; oauth_error says which
-  grant_refused,         // the token endpoint refused the code
+  grant_refused,         // the token endpoint refused the code, or (oauth_error invalid_client) our key
   invalid_token_answer,  // missing sub, scope without atproto, token type other than DPoP
   subject_mismatch,      // `sub` is not the account the flow began with, or its PDS trusts another issuer
-  session_ended,         // revoked, expired for good, or not in the store
+  session_ended,         // revoked, expired for good, its client key removed, or not in the store
 };
 
 struct Fault {
   Error code;
-  std::string message;      // may be shown to the user
-  std::string detail;       // logs only; no tokens
-  std::string oauth_error;  // "access_denied", "invalid_grant", … when a server sent one
-  std::string app_state;    // on callback faults after the state was recognised
+  std::string message;                           // may be shown to the user
+  std::string detail;                            // logs only; no tokens
+  std::string oauth_error;                       // "access_denied", "invalid_grant", … when a server sent one
+  std::string app_state;                         // on callback faults after the state was recognised
+  std::optional<FetchError::Kind> network = {};  // of Error::unreachable, when no answer came at all
 };
 
 struct AuthorizeOptions {
   std::string redirect_uri;  // one of the metadata's; "" means the first
-  std::string scope;         // "" means the metadata's
+  std::string scope;         // "" means the metadata's; otherwise some of it, atproto included
   std::string prompt;        // "", "login", "consent", "select_account", "create", "none"
   /// Returned by callback(). Not sent anywhere: the `state` parameter is random.
   std::string app_state;
@@ -75,9 +103,20 @@ struct CallOptions {
   std::optional<json::Value> json;                          // body as application/json
   std::string body;                                         // or a body of `content_type`
   std::string content_type;
-  HeaderList headers;  // e.g. atproto-proxy
-  std::size_t max_answer = 5 << 20;
+  HeaderList headers;                // e.g. atproto-proxy
+  std::size_t max_answer = 5 << 20;  // bytes; a longer answer is Error::unreachable, network too_large
   std::chrono::milliseconds timeout{15'000};
+
+  // Bodies that are not kept in memory, e.g. FileSource and FileSink (base/file_body.h). `timeout` is then
+  // the longest time in which nothing moves, `transfer_timeout` that for all of it.
+  /// Instead of `body`. Read from its beginning for every attempt: servers may refuse the first one to hand
+  /// out a nonce, or because the access token has just expired.
+  std::shared_ptr<BodySource> source = {};
+  /// Gets the body of an answer with a 2xx status; any other answer's body is in FetchResponse::body. When
+  /// the call fails afterwards, what the sink holds is incomplete.
+  std::shared_ptr<BodySink> sink = {};
+  std::chrono::minutes transfer_timeout{30};
+  std::stop_token stop = {};  // ends a request under way: Error::unreachable, network stopped
 };
 
 class OauthClient;
@@ -94,10 +133,16 @@ class Session {
 
   /// An XRPC request to the account's PDS (`method` GET or POST). Any HTTP status is a value; a Fault means
   /// that the session ended or the network failed. Expired tokens are refreshed, nonce demands answered.
+  ///
+  ///   session.call("POST", "com.atproto.repo.createRecord", {.json = json::Object{{"repo", …}, …}})
+  ///   session.call("POST", "com.atproto.repo.uploadBlob",
+  ///                {.content_type = "image/png", .source = FileSource::open("cat.png")})
+  ///   session.call("GET", "com.atproto.sync.getRepo",
+  ///                {.params = {{"did", session.did().str()}}, .max_answer = 1 << 30, .sink = file_sink})
   Task<Result<FetchResponse, Fault>> call(std::string method, std::string nsid, CallOptions options);
-  /// A new access token now.
+  /// A new access token now, or the one another thread or process has just got.
   Task<Result<void, Fault>> refresh();
-  /// Revokes at the server (as far as it can be reached) and forgets the session.
+  /// Forgets the session, then revokes it at the server as far as that can be reached.
   Task<void> sign_out();
 
  private:
@@ -122,9 +167,12 @@ struct ClientOptions {
   std::chrono::seconds state_lifetime{600};
   std::chrono::seconds metadata_ttl{300};
   std::chrono::seconds refresh_before{30};  // an access token this close to its end is refreshed first
+  /// Of each request of the protocol. Keep it below the server's grace for a refresh token whose successor
+  /// got lost (ours: 30 seconds): another process takes over from one that died after this and five seconds.
   std::chrono::milliseconds timeout{10'000};
 };
 
+/// All of them outlive the client.
 struct ClientParts {
   Fetch& fetch;
   identity::Resolver& resolver;
@@ -134,7 +182,7 @@ struct ClientParts {
   SessionStore& sessions;
 };
 
-/// Thread-safe.
+/// Thread-safe. Several in several processes may share their stores.
 class OauthClient {
  public:
   OauthClient(ClientOptions options, ClientParts parts);
@@ -147,7 +195,9 @@ class OauthClient {
   Task<Result<AuthorizationStarted, Fault>> authorize(std::string input, AuthorizeOptions options);
   /// `params`: the query of the redirect URI. `browser`: as given to authorize().
   Task<Result<SignedIn, Fault>> callback(FormFields params, std::string browser);
+  /// A session of an earlier sign-in, by its id; of the store alone, without asking the server.
   Task<Result<Session, Fault>> restore(std::string session_id);
+  /// The ids of an account's sessions.
   Task<std::vector<std::string>> sessions_of(Did did);
 
  private:

@@ -2,9 +2,7 @@
 // answer scripted, time and randomness in the test's hand.
 #include "oauth/client/client.h"
 
-#include <gtest/gtest.h>
-
-#include "oauth/client/testing.h"
+#include "oauth/client/client_world.h"
 #include "oauth/jose/jwt.h"
 
 namespace latchkey::oauth::client {
@@ -13,60 +11,6 @@ namespace {
 using namespace testing;
 using std::chrono::minutes;
 using std::chrono::seconds;
-
-constexpr const char* k_alice = "did:plc:ewvi7nxzyoun6zhxrhs64oiz";
-constexpr const char* k_bob = "did:plc:aaaaaaaaaaaaaaaaaaaaaaaa";
-constexpr const char* k_redirect = "http://127.0.0.1:8080/callback";
-
-struct World {
-  FakeClock clock;
-  SeededRng rng;
-  Network net;
-  Server server{net, clock, "https://as.test", "https://pds.test"};
-  identity::Resolver resolver;
-  MemoryStateStore states;
-  MemorySessionStore sessions;
-  OauthClient client;
-
-  explicit World(std::optional<ClientMetadata> metadata = {})
-      : resolver({.plc_url = "https://plc.test", .development = true}, net, nullptr, clock),
-        client({.metadata = metadata ? *metadata
-                                     : *ClientMetadata::loopback({k_redirect}, "atproto transition:generic")},
-               parts()) {
-    account(k_alice, "alice.test", "https://pds.test");
-  }
-  ClientParts parts() { return {net, resolver, clock, rng, states, sessions}; }
-  void account(const std::string& did, const std::string& handle, const std::string& pds) {
-    net.account(did, handle, pds);
-  }
-  AuthorizationStarted start(std::string input = "alice.test", AuthorizeOptions options = {}) {
-    auto started = run(client.authorize(std::move(input), std::move(options)));
-    EXPECT_TRUE(started) << (started ? "" : started.error().message + " / " + started.error().detail);
-    return *started;
-  }
-  FormFields answer(const AuthorizationStarted& started) const {
-    return {{"iss", server.issuer}, {"state", started.state}, {"code", server.code}};
-  }
-  Result<SignedIn, Fault> sign_in(std::string input = "alice.test", AuthorizeOptions options = {}) {
-    const auto started = start(std::move(input), std::move(options));
-    return run(client.callback(answer(started), ""));
-  }
-  Session session() {
-    auto signed_in = sign_in();
-    EXPECT_TRUE(signed_in) << (signed_in ? "" : signed_in.error().message + " / " + signed_in.error().detail);
-    return signed_in->session;
-  }
-  std::size_t stored_sessions(const char* did = k_alice) {
-    return run(sessions.ids_of(*Did::parse(did))).size();
-  }
-};
-
-std::string body_at(const Result<FetchResponse, Fault>& r, std::string_view member) {
-  if (!r) return "fault: " + r.error().message + " / " + r.error().detail;
-  const auto v = json::parse(r->body);
-  const auto* s = v ? v->string_at(member) : nullptr;
-  return s ? *s : r->body;
-}
 
 // --- the happy path ---
 
@@ -197,31 +141,13 @@ TEST(OauthClient, AuthenticatesAsConfidentialClient) {
   const auto key = crypto::PrivateKey::generate(crypto::Curve::p256, rng);
   World w(*ClientMetadata::web("https://app.test/client.json", {"https://app.test/cb"}, "atproto",
                                {{"k1", key}}));
-  w.server.client_key = key.public_key();
+  w.server.client_keys.emplace("k1", key.public_key());
   w.server.nonce = "other";
   auto signed_in = w.sign_in();
   ASSERT_TRUE(signed_in) << signed_in.error().detail;
   ASSERT_TRUE(run(signed_in->session.refresh()));
   EXPECT_EQ(w.server.assertion_ids.size(), 4U)
       << "PAR twice (nonce), code, refresh: a new assertion for each";
-}
-
-TEST(OauthClient, RefreshesOnlyWithTheKeyTheSessionBeganWith) {
-  SeededRng rng(5);
-  const ClientKey first{"k1", crypto::PrivateKey::generate(crypto::Curve::p256, rng)};
-  const ClientKey second{"k2", crypto::PrivateKey::generate(crypto::Curve::p256, rng)};
-  const auto metadata = [](std::vector<ClientKey> keys) {
-    return *ClientMetadata::web("https://app.test/client.json", {"https://app.test/cb"}, "atproto",
-                                std::move(keys));
-  };
-  World w(metadata({first}));
-  w.server.client_key = first.key.public_key();
-  const auto id = w.session().id();
-
-  OauthClient rotated({.metadata = metadata({second, first})}, w.parts());
-  EXPECT_TRUE(run(run(rotated.restore(id))->refresh())) << "the old key is still there";
-  OauthClient removed({.metadata = metadata({second})}, w.parts());
-  EXPECT_EQ(run(run(removed.restore(id))->refresh()).error().code, Error::session_ended);
 }
 
 // --- refusals before the redirect ---
@@ -243,6 +169,9 @@ TEST(OauthClient, RefusesWhatIsNoAccountAndNoServer) {
   EXPECT_EQ(run(w.client.authorize("alice.test", {.login_hint = std::string(513, 'a')})).error().code,
             Error::invalid_input);
   EXPECT_TRUE(run(w.client.authorize("alice.test", {.login_hint = std::string(512, 'a')})));
+  for (const auto* scope : {"transition:generic", "atproto  x", "openid"})
+    EXPECT_EQ(run(w.client.authorize("alice.test", {.scope = scope})).error().code, Error::invalid_input)
+        << scope;
 }
 
 TEST(OauthClient, AttackMixUp_MetadataOfAForeignIssuer) {
@@ -468,6 +397,25 @@ TEST(Callback, RefusesUnusableTokenAnswers) {
   EXPECT_TRUE(w.sign_in());
 }
 
+struct FullStore final : SessionStore {
+  Task<void> insert(SessionData) override { throw std::runtime_error("disk full"); }
+  Task<std::optional<StoredSession>> load(std::string) override { co_return std::nullopt; }
+  Task<bool> replace(SessionData, std::int64_t) override { co_return false; }
+  Task<bool> erase(std::string) override { co_return false; }
+  Task<std::vector<std::string>> ids_of(Did) override { co_return std::vector<std::string>{}; }
+  Task<bool> lease(std::string, std::string, Time, Time) override { co_return false; }
+  Task<void> release(std::string, std::string) override { co_return; }
+};
+
+TEST(Callback, GivesTokensBackThatCannotBeKept) {
+  World w;
+  FullStore full;
+  OauthClient client({.metadata = w.client.metadata()}, {w.net, w.resolver, w.clock, w.rng, w.states, full});
+  const auto started = run(client.authorize("alice.test", {}));
+  EXPECT_THROW((void)run(client.callback(w.answer(*started), "")), std::runtime_error);
+  EXPECT_EQ(w.server.revoked, std::vector<std::string>{"refresh-1"});
+}
+
 TEST(Callback, ReportsARefusedCode) {
   World w;
   const auto started = w.start();
@@ -556,6 +504,58 @@ TEST(Session, SurvivesARestart) {
   EXPECT_EQ(run(next.restore("unknown")).error().code, Error::session_ended);
 }
 
+TEST(Session, IsOneOfSeveralAccounts) {
+  World w;
+  Server other(w.net, w.clock, "https://other-as.test", "https://other-pds.test");
+  other.sub = k_bob;
+  w.account(k_bob, "bob.test", "https://other-pds.test");
+  auto alice = w.session();
+  const auto started = w.start("bob.test");
+  auto bob =
+      run(w.client.callback({{"iss", other.issuer}, {"state", started.state}, {"code", other.code}}, ""))
+          ->session;
+  auto alice_again = w.session();  // the same account in another browser
+  EXPECT_NE(alice.id(), alice_again.id());
+  EXPECT_EQ(run(w.client.sessions_of(*Did::parse(k_alice))).size(), 2U);
+  EXPECT_EQ(run(w.client.sessions_of(*Did::parse(k_bob))), std::vector<std::string>{bob.id()});
+
+  EXPECT_EQ(body_at(run(bob.call("GET", "com.example.echo", {})), "url"),
+            "https://other-pds.test/xrpc/com.example.echo");
+  EXPECT_EQ(body_at(run(alice_again.call("GET", "com.example.echo", {})), "url"),
+            "https://pds.test/xrpc/com.example.echo");
+  run(alice_again.sign_out());
+  EXPECT_EQ(w.stored_sessions(), 1U) << "one of alice's";
+  EXPECT_EQ(w.stored_sessions(k_bob), 1U);
+  EXPECT_EQ(run(bob.call("GET", "com.example.echo", {}))->status, 200);
+  EXPECT_EQ(run(w.client.restore(alice.id()))->id(), alice.id());
+}
+
+TEST(Session, WithoutARefreshTokenEndsWithItsAccessToken) {
+  World w;
+  w.server.without = {"refresh_token"};
+  auto session = w.session();
+  EXPECT_EQ(run(session.call("GET", "com.example.echo", {}))->status, 200);
+  w.server.live_access = {"none"};
+  EXPECT_EQ(run(session.call("GET", "com.example.echo", {})).error().code, Error::session_ended);
+  EXPECT_EQ(w.stored_sessions(), 0U);
+}
+
+TEST(Session, FollowsItsAccountToAnotherHostOfTheSameServer) {
+  World w;
+  auto session = w.session();
+  Server second_host(w.net, w.clock, "https://as.test", "https://pds2.test");
+  w.net.pages["https://as.test/oauth/token"] = [&](const FetchRequest& r) { return w.server.token(r); };
+  w.net.pages["https://pds2.test/xrpc/com.example.echo"] = [&](const FetchRequest& r) {
+    return w.server.echo(r);
+  };
+  w.account(k_alice, "alice.test", "https://pds2.test");
+  w.clock.advance(minutes(6));
+  w.server.live_access = {"none"};
+  EXPECT_EQ(body_at(run(session.call("GET", "com.example.echo", {.params = {{"a", "b"}}})), "url"),
+            "https://pds2.test/xrpc/com.example.echo?a=b");
+  EXPECT_EQ(session.pds(), "https://pds2.test");
+}
+
 Task<void> refresh_into(Session session, std::vector<Result<void, Fault>>* out) {
   out->push_back(co_await session.refresh());
 }
@@ -634,17 +634,6 @@ TEST(Session, TakesWhatAnotherProcessGotDespiteInvalidGrant) {
   EXPECT_EQ(run(session.call("GET", "com.example.echo", {}))->status, 200);
 }
 
-TEST(Session, RecoversFromALostAnswer) {
-  World w;
-  auto session = w.session();
-  w.net.lost["https://as.test/oauth/token"] = 1;
-  EXPECT_EQ(run(session.refresh()).error().code, Error::unreachable);
-  EXPECT_EQ(w.stored_sessions(), 1U) << "still there";
-  w.server.live_refresh = "refresh-1";  // the server's grace for its direct predecessor
-  EXPECT_TRUE(run(session.refresh()));
-  EXPECT_EQ(w.net.to("https://as.test/oauth/token").back()->body.find("refresh-2"), std::string::npos);
-}
-
 TEST(Session, EndsWhenItsRefreshTokenIsRefused) {
   World w;
   auto session = w.session();
@@ -676,6 +665,7 @@ TEST(Session, EndsWhenTheAccountMoved) {
   w.clock.advance(minutes(6));  // past the resolver's memory
   EXPECT_EQ(run(session.refresh()).error().code, Error::session_ended);
   EXPECT_EQ(w.stored_sessions(), 0U);
+  EXPECT_EQ(w.server.revoked, std::vector<std::string>{"refresh-1"}) << "given back where it came from";
 }
 
 TEST(Session, AttackMixUp_EndsWhenTheSubjectChangesAtRefresh) {
@@ -684,6 +674,7 @@ TEST(Session, AttackMixUp_EndsWhenTheSubjectChangesAtRefresh) {
   w.server.sub = k_bob;
   EXPECT_EQ(run(session.refresh()).error().code, Error::session_ended);
   EXPECT_EQ(w.stored_sessions(), 0U);
+  EXPECT_EQ(w.server.revoked, std::vector<std::string>{"refresh-2"});
 }
 
 TEST(Session, SignsOutAtTheServerToo) {

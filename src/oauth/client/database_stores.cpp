@@ -44,6 +44,7 @@ constexpr Sql k_load_session{"SELECT data, version FROM oauth_client_session WHE
 constexpr Sql k_replace_session{
     "UPDATE oauth_client_session SET data = ?3, version = version + 1 WHERE id = ?1 AND version = ?2"};
 constexpr Sql k_erase_session{"DELETE FROM oauth_client_session WHERE id = ?1"};
+constexpr Sql k_all_sessions{"SELECT id, data FROM oauth_client_session"};
 constexpr Sql k_session_ids{"SELECT id FROM oauth_client_session WHERE did = ?1 ORDER BY created_at, id"};
 constexpr Sql k_lease{
     "UPDATE oauth_client_session SET lease_owner = ?2, lease_until = ?4 WHERE id = ?1 AND "
@@ -251,6 +252,16 @@ Task<bool> DatabaseSessionStore::lease(std::string id, std::string owner, Time n
 
 Task<void> DatabaseSessionStore::release(std::string id, std::string owner) {
   co_await db_.write([id, owner](store::Tx& tx) { tx.exec(k_release, id, owner); });
+}
+
+Task<std::map<std::string, std::size_t>> DatabaseSessionStore::count_by_key() {
+  co_return co_await db_.read([sealer = sealer_](store::Tx& tx) {
+    std::map<std::string, std::size_t> count;
+    tx.each(k_all_sessions, [&](store::Row& row) {
+      ++count[member(opened(sealer, row.blob(1), session_context(row.text(0))), "kid")];
+    });
+    return count;
+  });
 }
 
 }  // namespace latchkey::oauth::client

@@ -2,6 +2,7 @@
 // The client's stores on store::Database. Tokens, verifiers and DPoP keys are sealed (crypto::Sealer);
 // `state` values are kept as digests.
 
+#include <map>
 #include <span>
 
 #include "base/rng.h"
@@ -44,6 +45,10 @@ class DatabaseSessionStore final : public SessionStore {
   Task<std::vector<std::string>> ids_of(Did sub) override;
   Task<bool> lease(std::string id, std::string owner, Time now, Time until) override;
   Task<void> release(std::string id, std::string owner) override;
+
+  /// How many sessions began with each client key ("" for none), to know when an old key may go. Opens every
+  /// row: for operators, not for requests.
+  Task<std::map<std::string, std::size_t>> count_by_key();
 
  private:
   store::Database& db_;

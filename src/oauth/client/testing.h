@@ -34,12 +34,17 @@ struct Network final : Fetch {
   using Page = std::function<FetchResponse(const FetchRequest&)>;
   std::map<std::string, Page> pages;
   std::vector<FetchRequest> requests;
-  std::map<std::string, Completion<bool>> held;  // an answer waits until the test lets it go
-  std::map<std::string, int> lost;               // so many answers of this URL get lost on the way
+  std::map<std::string, Completion<bool>> held;    // an answer waits until the test lets it go
+  std::map<std::string, int> lost;                 // so many answers of this URL get lost on the way
+  std::map<std::string, FetchError::Kind> broken;  // these URLs give no answer
+  bool streaming = false;                          // sources and sinks are served
 
+  bool streams() const override { return streaming; }
   Task<Result<FetchResponse, FetchError>> fetch(FetchRequest request) override {
+    if (streaming && request.source && !read_source(request)) co_return stopped();
     requests.push_back(request);
     const std::string url = request.url.substr(0, request.url.find('?'));
+    if (const auto b = broken.find(url); b != broken.end()) co_return fail(FetchError{b->second, "broken"});
     const auto page = pages.find(url);
     FetchResponse answer = page == pages.end() ? FetchResponse{404, {}, ""} : page->second(request);
     if (const auto h = held.find(url); h != held.end()) co_await h->second;
@@ -47,7 +52,13 @@ struct Network final : Fetch {
       --n;
       co_return fail(FetchError{FetchError::Kind::timeout, "lost"});
     }
+    if (answer.body.size() > request.max_body)
+      co_return fail(FetchError{FetchError::Kind::too_large, "body over the limit"});
+    if (streaming && request.sink && !pass_to_sink(*request.sink, answer)) co_return stopped();
     co_return answer;
+  }
+  static std::unexpected<FetchError> stopped() {
+    return fail(FetchError{FetchError::Kind::stopped, "source or sink said no"});
   }
   /// An account in the directory at https://plc.test, with a handle that points back.
   void account(const std::string& did, const std::string& handle, const std::string& pds) {
@@ -83,10 +94,14 @@ struct Server {
   std::optional<FetchResponse> par_answer, token_answer;
   int issued = 0;
   std::vector<std::string> live_access;  // access tokens that are good now
-  std::string live_refresh;
+  std::string live_refresh, spent_refresh;
+  bool grace = false;  // the answer to a refresh is given again to whoever brings the token just spent
+  std::optional<FetchResponse> last_refresh;
+  int replays = 0;  // of spent refresh tokens, outside of the grace
   std::vector<std::string> revoked;
-  std::string jkt;                              // the flow's DPoP key, from PAR on
-  std::optional<crypto::PublicKey> client_key;  // demanded of confidential clients
+  std::string jkt;                                       // the flow's DPoP key, from PAR on
+  std::map<std::string, crypto::PublicKey> client_keys;  // by kid; demanded of confidential clients
+  std::string bound_kid;                                 // of the flow, from PAR on
   std::vector<std::string> assertion_ids;
 
   Server(Network& n, const Clock& c, std::string as, std::string rs)
@@ -101,6 +116,7 @@ struct Server {
     net.pages[issuer + "/oauth/token"] = [this](const FetchRequest& r) { return token(r); };
     net.pages[issuer + "/oauth/revoke"] = [this](const FetchRequest& r) { return revoke(r); };
     net.pages[pds + "/xrpc/com.example.echo"] = [this](const FetchRequest& r) { return echo(r); };
+    net.pages[pds + "/xrpc/com.example.bytes"] = [this](const FetchRequest& r) { return bytes(r); };
   }
 
   json::Object metadata() const {
@@ -137,14 +153,17 @@ struct Server {
     return std::nullopt;
   }
   std::optional<FetchResponse> bad_client(const FormFields& form) {
-    if (!client_key) return std::nullopt;
+    if (client_keys.empty()) return std::nullopt;
     const auto bad = json_answer(401, {{"error", "invalid_client"}}, {{"dpop-nonce", nonce}});
     const auto assertion = single(form, "client_assertion");
     if (!assertion || single(form, "client_assertion_type") != k_client_assertion_type) return bad;
-    const auto checked = check_client_assertion(
-        *assertion, *single(form, "client_id"), issuer,
-        Jwks{{Jwk{.key = *client_key, .kid = "k1", .alg = "ES256", .use = "sig"}}}, {}, clock.now());
-    if (!checked) return bad;
+    Jwks keys;
+    for (const auto& [kid, key] : client_keys)
+      keys.keys.push_back(Jwk{.key = key, .kid = kid, .alg = "ES256", .use = "sig"});
+    const auto checked =
+        check_client_assertion(*assertion, *single(form, "client_id"), issuer, keys, {}, clock.now());
+    if (!checked || (!bound_kid.empty() && checked->kid != bound_kid)) return bad;
+    bound_kid = checked->kid;
     if (std::ranges::find(assertion_ids, checked->jti) != assertion_ids.end()) return bad;
     assertion_ids.push_back(checked->jti);
     return std::nullopt;
@@ -153,7 +172,8 @@ struct Server {
   std::string challenge, code;
   FetchResponse par(const FetchRequest& r) {
     const auto form = *parse_form(r.body);
-    jkt.clear();  // each flow brings its own key
+    jkt.clear();  // each flow brings its own keys
+    bound_kid.clear();
     if (auto bad = bad_client(form)) return *bad;
     if (auto bad = bad_proof(r)) return *bad;
     if (par_answer) return *par_answer;
@@ -173,9 +193,13 @@ struct Server {
         return refused;
       code.clear();
     } else if (single(form, "refresh_token") != live_refresh) {
+      const bool spent = single(form, "refresh_token") == spent_refresh;
+      if (spent && grace && last_refresh) return *last_refresh;
+      replays += spent;
       return refused;
     }
     ++issued;
+    spent_refresh = live_refresh;
     live_access = {"access-" + std::to_string(issued)};
     live_refresh = "refresh-" + std::to_string(issued);
     json::Object body{{"access_token", live_access.front()},
@@ -186,7 +210,8 @@ struct Server {
                       {"sub", sub}};
     for (const auto& m : token_extra) body.set(m.key, m.value);
     for (const auto& name : without) body.erase(name);
-    return json_answer(200, std::move(body), {{"dpop-nonce", nonce}});
+    last_refresh = json_answer(200, std::move(body), {{"dpop-nonce", nonce}});
+    return *last_refresh;
   }
   FetchResponse revoke(const FetchRequest& r) {
     const auto flow = jkt;
@@ -197,14 +222,24 @@ struct Server {
     revoked.push_back(*single(*parse_form(r.body), "token"));
     return json_answer(200, {}, {{"dpop-nonce", nonce}});
   }
-  FetchResponse echo(const FetchRequest& r) {
+  /// std::nullopt when the request may be answered.
+  std::optional<FetchResponse> bad_access(const FetchRequest& r) {
     const std::string authorization = header_of(r, "Authorization");
     if (!authorization.starts_with("DPoP ")) return json_answer(401, {{"error", "AuthMissing"}});
     const std::string access = authorization.substr(5);
-    if (auto bad = bad_proof(r, access)) return *bad;
+    if (auto bad = bad_proof(r, access)) return bad;
     if (std::ranges::find(live_access, access) == live_access.end())
       return json_answer(401, {{"error", "invalid_token"}},
                          {{"dpop-nonce", nonce}, {"www-authenticate", "DPoP error=\"invalid_token\""}});
+    return std::nullopt;
+  }
+  std::string download;  // what com.example.bytes answers
+  FetchResponse bytes(const FetchRequest& r) {
+    if (auto bad = bad_access(r)) return *bad;
+    return {200, {{"content-type", "application/vnd.ipld.car"}, {"dpop-nonce", nonce}}, download};
+  }
+  FetchResponse echo(const FetchRequest& r) {
+    if (auto bad = bad_access(r)) return *bad;
     return json_answer(200, {{"url", r.url}, {"body", r.body}, {"type", header_of(r, "Content-Type")}},
                        {{"dpop-nonce", nonce}});
   }
