@@ -31,7 +31,7 @@ struct Keys : World {
   }
 };
 
-TEST(ClientKeys, AnOldKeyServesTheSessionsThatBeganWithIt) {
+TEST(KeyRotation, AnOldKeyServesTheSessionsThatBeganWithIt) {
   Keys w;
   const auto old_id = w.session().id();
   OauthClient rotated({.metadata = Keys::metadata({Keys::second, Keys::first})}, w.parts());
@@ -52,7 +52,7 @@ TEST(ClientKeys, AnOldKeyServesTheSessionsThatBeganWithIt) {
   EXPECT_EQ(w.kid_of_last_assertion(), "k2");
 }
 
-TEST(ClientKeys, ASignInUnderWaySurvivesARotation) {
+TEST(KeyRotation, ASignInUnderWaySurvivesARotation) {
   Keys w;
   const auto started = w.start();
   OauthClient rotated({.metadata = Keys::metadata({Keys::second, Keys::first})}, w.parts());
@@ -60,7 +60,7 @@ TEST(ClientKeys, ASignInUnderWaySurvivesARotation) {
   EXPECT_EQ(w.kid_of_last_assertion(), "k1");
 }
 
-TEST(ClientKeys, AttackLostKey_AKeyThatWasRemovedServesNobody) {
+TEST(KeyRotation, AttackLostKey_AKeyThatWasRemovedServesNobody) {
   Keys w;
   const auto session = w.session();
   const auto started = w.start();
@@ -76,7 +76,7 @@ TEST(ClientKeys, AttackLostKey_AKeyThatWasRemovedServesNobody) {
   EXPECT_EQ(run(removed.restore(session.id())).error().code, Error::session_ended);
 }
 
-TEST(ClientKeys, ARemovedKeyEndsTheSessionOnlyWhenItsTokenDoes) {
+TEST(KeyRotation, ARemovedKeyEndsTheSessionOnlyWhenItsTokenDoes) {
   Keys w;
   const auto id = w.session().id();
   OauthClient removed({.metadata = Keys::metadata({Keys::second})}, w.parts());
@@ -87,7 +87,7 @@ TEST(ClientKeys, ARemovedKeyEndsTheSessionOnlyWhenItsTokenDoes) {
   EXPECT_EQ(w.stored_sessions(), 0U);
 }
 
-TEST(ClientKeys, AServerThatDoesNotKnowTheKeyEndsNoSession) {
+TEST(KeyRotation, AServerThatDoesNotKnowTheKeyEndsNoSession) {
   Keys w;
   auto session = w.session();
   const auto known = w.server.client_keys;
@@ -100,7 +100,7 @@ TEST(ClientKeys, AServerThatDoesNotKnowTheKeyEndsNoSession) {
   EXPECT_TRUE(run(session.refresh()));
 }
 
-TEST(ClientKeys, PublicClientsHaveNone) {
+TEST(KeyRotation, PublicClientsHaveNone) {
   World w;
   auto session = w.session();
   EXPECT_TRUE(run(session.refresh()));

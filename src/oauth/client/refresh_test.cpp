@@ -100,7 +100,7 @@ std::string text(const Result<void, Fault>& r) {
 
 // --- one process ---
 
-class Refresh : public store::EngineTest {
+class SharedSession : public store::EngineTest {
  protected:
   void SetUp() override {
     EngineTest::SetUp();
@@ -134,7 +134,7 @@ class Refresh : public store::EngineTest {
   std::string id;
 };
 
-TEST_P(Refresh, AttackParallelRefresh_TwoClientsOverOneDatabaseRotateOnce) {
+TEST_P(SharedSession, AttackParallelRefresh_TwoClientsOverOneDatabaseRotateOnce) {
   auto one = *run(first->restore(id));
   auto two = *run(second->restore(id));
   for (int round = 0; round < 3; ++round) {
@@ -153,7 +153,7 @@ TEST_P(Refresh, AttackParallelRefresh_TwoClientsOverOneDatabaseRotateOnce) {
   }
 }
 
-TEST_P(Refresh, AttackParallelRefresh_ManyThreadsRotateOnce) {
+TEST_P(SharedSession, AttackParallelRefresh_ManyThreadsRotateOnce) {
   const auto session = *run(first->restore(id));
   const int before = w.server.issued;
   net.new_round();
@@ -171,7 +171,7 @@ TEST_P(Refresh, AttackParallelRefresh_ManyThreadsRotateOnce) {
   expect_one_rotation(before);
 }
 
-TEST_P(Refresh, RecoversWhenAProcessDiedBetweenAnswerAndStore) {
+TEST_P(SharedSession, RecoversWhenAProcessDiedBetweenAnswerAndStore) {
   w.server.grace = true;
   watched_a->dies_before_storing = true;
   auto dying = *run(first->restore(id));
@@ -190,7 +190,7 @@ TEST_P(Refresh, RecoversWhenAProcessDiedBetweenAnswerAndStore) {
   EXPECT_TRUE(run(next.refresh())) << "and the session goes on";
 }
 
-TEST_P(Refresh, EndsCleanlyWhenTheDeadCannotBeReplaced) {
+TEST_P(SharedSession, EndsCleanlyWhenTheDeadCannotBeReplaced) {
   watched_a->dies_before_storing = true;  // and the server has no grace, or it is over
   auto dying = *run(first->restore(id));
   EXPECT_THROW((void)run(dying.refresh()), std::runtime_error);
@@ -200,7 +200,7 @@ TEST_P(Refresh, EndsCleanlyWhenTheDeadCannotBeReplaced) {
   EXPECT_TRUE(run(b->ids_of(*Did::parse(k_alice))).empty());
 }
 
-INSTANTIATE_TEST_SUITE_P(Store, Refresh, store::engines(), store::engine_name);
+INSTANTIATE_TEST_SUITE_P(Store, SharedSession, store::engines(), store::engine_name);
 
 TEST(LostAnswer, IsAskedForOnceMoreAtOnce) {
   World w;
