@@ -6,10 +6,10 @@
 
 #include "atproto/syntax/nsid.h"
 #include "base/encoding.h"
+#include "base/keyed_lock.h"
 #include "base/log.h"
 #include "crypto/hash.h"
 #include "oauth/client/server_answers.h"
-#include "oauth/client/session_lock.h"
 #include "oauth/dpop/dpop.h"
 #include "oauth/jose/client_assertion.h"
 #include "oauth/pkce/pkce.h"
@@ -180,7 +180,7 @@ struct OauthClient::Impl {
   ServerMap<std::string> nonces;            // by origin, RFC 9449 §8.2
   ServerMap<ServerMetadata> servers;        // by issuer
   ServerMap<std::string> resource_servers;  // PDS origin → issuer
-  SessionLock lock;
+  KeyedLock refreshing;                     // by session
 
   Time now() const { return parts.clock.now(); }
 
@@ -329,7 +329,7 @@ struct OauthClient::Impl {
   Task<Result<AuthorizationStarted, Fault>> authorize(std::string input, AuthorizeOptions o) {
     const auto& metadata = options.metadata;
     if (o.redirect_uri.empty()) o.redirect_uri = metadata.redirect_uris().front();
-    if (std::ranges::find(metadata.redirect_uris(), o.redirect_uri) == metadata.redirect_uris().end())
+    if (!metadata.has_redirect_uri(o.redirect_uri))
       co_return refuse(Error::invalid_input, "The redirect URI is not registered.");
     if (o.scope.empty()) o.scope = metadata.scope();
     const auto scopes = ScopeSet::parse(o.scope);
@@ -567,7 +567,7 @@ struct OauthClient::Impl {
   /// grant. One at a time here (lock), one at a time anywhere (lease), and the store only takes a successor
   /// of what it holds (compare and swap).
   Task<Result<void, Fault>> refresh(SessionState session, std::string id, std::int64_t seen_version) {
-    const auto guard = co_await lock.acquire(id);
+    const auto guard = co_await refreshing.lock(id);
     auto stored = co_await parts.sessions.load(id);
     if (!stored) co_return std::unexpected(ended("not in the store"));
     if (stored->version != seen_version) {
@@ -762,7 +762,7 @@ struct OauthClient::Impl {
 
   Task<void> sign_out(SessionState session) {
     const std::string id = current(session).data.id;
-    const auto guard = co_await lock.acquire(id);
+    const auto guard = co_await refreshing.lock(id);
     const auto stored = co_await parts.sessions.load(id);
     if (!stored) co_return;
     co_await parts.sessions.erase(id);  // first: whatever happens on the network, nobody uses it again

@@ -82,7 +82,7 @@ struct Fault {
 };
 
 struct AuthorizeOptions {
-  std::string redirect_uri;  // one of the metadata's; "" means the first
+  std::string redirect_uri;  // of the metadata, a loopback one with any port; "" means the first
   std::string scope;         // "" means the metadata's; otherwise some of it, atproto included
   std::string prompt;        // "", "login", "consent", "select_account", "create", "none"
   /// Returned by callback(). Not sent anywhere: the `state` parameter is random.

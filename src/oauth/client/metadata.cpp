@@ -19,6 +19,42 @@ Result<void, MetadataError> check_scope(std::string_view scope) {
   return {};
 }
 
+/// RFC 8252 §8.3: loopback IP literals, since "localhost" may resolve to something else.
+bool is_loopback(const Url& url) {
+  return url.scheme == "http" && (url.host == "127.0.0.1" || url.host == "[::1]") && url.userinfo.empty() &&
+         !url.fragment;
+}
+
+bool is_on_origin(const Url& url, const Url& id) {
+  return url.origin() == id.origin() && url.userinfo.empty() && !url.fragment;
+}
+
+// https://atproto.com/specs/oauth#request-fields: the client_id's host in reverse, one colon, one slash, a
+// path.
+bool is_custom(std::string_view uri, const Url& id) {
+  std::string scheme;
+  for (auto host = std::string_view(id.host); !host.empty();) {
+    const auto dot = host.rfind('.');
+    const auto label = dot == std::string_view::npos ? host : host.substr(dot + 1);
+    scheme += (scheme.empty() ? "" : ".") + std::string(label);
+    host = dot == std::string_view::npos ? std::string_view() : host.substr(0, dot);
+  }
+  if (!uri.starts_with(scheme + ":/")) return false;
+  const auto path = uri.substr(scheme.size() + 1);
+  return path.size() > 1 && path.size() < 1024 && path[1] != '/' &&
+         std::ranges::all_of(path, [](char c) { return c > 0x20 && c < 0x7f && c != '#'; });
+}
+
+Result<Url, MetadataError> check_client_id(const std::string& client_id) {
+  const auto id = Url::parse(client_id);
+  if (!id || id->scheme != "https" || id->str() != client_id) return refuse("client_id must be an https URL");
+  if (id->port || !id->userinfo.empty() || id->fragment || id->host_is_ip() || id->path.size() < 2 ||
+      client_id.size() > 2048)
+    return refuse(
+        "client_id must have a host name and a path, and neither port, user information nor fragment");
+  return *id;
+}
+
 json::Array strings(const std::vector<std::string>& values) { return {values.begin(), values.end()}; }
 
 }  // namespace
@@ -31,9 +67,7 @@ Result<ClientMetadata, MetadataError> ClientMetadata::loopback(std::vector<std::
   FormFields query;
   for (const auto& uri : redirect_uris) {
     const auto url = Url::parse(uri);
-    // RFC 8252 §8.3: loopback IP literals, since "localhost" may resolve to something else.
-    if (!url || url->scheme != "http" || (url->host != "127.0.0.1" && url->host != "[::1]") ||
-        !url->userinfo.empty() || url->fragment)
+    if (!url || !is_loopback(*url))
       return refuse("redirect URIs of a loopback client are http on 127.0.0.1 or [::1]: " + uri);
     query.emplace_back("redirect_uri", uri);
   }
@@ -43,7 +77,29 @@ Result<ClientMetadata, MetadataError> ClientMetadata::loopback(std::vector<std::
   if (m.client_id_.size() > 2048) return refuse("client_id is too long");
   m.redirect_uris_ = std::move(redirect_uris);
   m.scope_ = std::move(scope);
-  m.loopback_ = true;
+  m.native_ = true;
+  return m;
+}
+
+// https://atproto.com/specs/oauth#types-of-clients
+Result<ClientMetadata, MetadataError> ClientMetadata::native(std::string client_id,
+                                                             std::vector<std::string> redirect_uris,
+                                                             std::string scope, ClientInfo info) {
+  TRY(const auto id, check_client_id(client_id));
+  TRY_VOID(check_scope(scope));
+  if (redirect_uris.empty()) return refuse("at least one redirect URI is required");
+  for (const auto& uri : redirect_uris) {
+    const auto url = Url::parse(uri);
+    if (!(url && (is_loopback(*url) || is_on_origin(*url, id))) && !is_custom(uri, id))
+      return refuse("redirect URIs of a native client have its own scheme or origin, or are loopback ones: " +
+                    uri);
+  }
+  ClientMetadata m;
+  m.client_id_ = std::move(client_id);
+  m.redirect_uris_ = std::move(redirect_uris);
+  m.scope_ = std::move(scope);
+  m.info_ = std::move(info);
+  m.native_ = true;
   return m;
 }
 
@@ -52,18 +108,13 @@ Result<ClientMetadata, MetadataError> ClientMetadata::web(std::string client_id,
                                                           std::vector<std::string> redirect_uris,
                                                           std::string scope, std::vector<ClientKey> keys,
                                                           std::string jwks_uri, ClientInfo info) {
-  const auto id = Url::parse(client_id);
-  if (!id || id->scheme != "https" || id->str() != client_id) return refuse("client_id must be an https URL");
-  if (id->port || !id->userinfo.empty() || id->fragment || id->host_is_ip() || id->path.size() < 2 ||
-      client_id.size() > 2048)
-    return refuse(
-        "client_id must have a host name and a path, and neither port, user information nor fragment");
+  TRY(const auto id, check_client_id(client_id));
   TRY_VOID(check_scope(scope));
   if (redirect_uris.empty()) return refuse("at least one redirect URI is required");
   for (const auto& uri : redirect_uris) {
     const auto url = Url::parse(uri);
     // "The URL origin must match that of the client_id."
-    if (!url || url->origin() != id->origin() || !url->userinfo.empty() || url->fragment)
+    if (!url || !is_on_origin(*url, id))
       return refuse("redirect URIs of a web client are on the origin of its client_id: " + uri);
   }
   std::set<std::string_view> kids;
@@ -87,6 +138,19 @@ Result<ClientMetadata, MetadataError> ClientMetadata::web(std::string client_id,
   return m;
 }
 
+bool ClientMetadata::has_redirect_uri(std::string_view uri) const {
+  if (std::ranges::find(redirect_uris_, uri) != redirect_uris_.end()) return true;
+  auto asked = native_ ? Url::parse(uri) : std::nullopt;
+  if (!asked || !is_loopback(*asked)) return false;
+  asked->port.reset();
+  return std::ranges::any_of(redirect_uris_, [&](const std::string& registered) {
+    auto url = Url::parse(registered);
+    if (!url || !is_loopback(*url)) return false;
+    url->port.reset();
+    return url->str() == asked->str();
+  });
+}
+
 const ClientKey* ClientMetadata::key(std::string_view kid) const {
   const auto found = std::ranges::find(keys_, kid, &ClientKey::kid);
   return found == keys_.end() ? nullptr : &*found;
@@ -102,7 +166,7 @@ json::Object ClientMetadata::jwks() const {
 json::Object ClientMetadata::document() const {
   json::Object doc{
       {"client_id", client_id_},
-      {"application_type", loopback_ ? "native" : "web"},
+      {"application_type", native_ ? "native" : "web"},
       {"grant_types", json::Array{"authorization_code", "refresh_token"}},
       {"response_types", json::Array{"code"}},
       {"scope", scope_},

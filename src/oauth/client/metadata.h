@@ -40,6 +40,13 @@ class ClientMetadata {
   static Result<ClientMetadata, MetadataError> loopback(std::vector<std::string> redirect_uris,
                                                         std::string scope);
 
+  /// A public client that runs on its users' devices, with its document published at `client_id` (https).
+  /// Redirect URIs have the host of client_id in reverse as scheme ("com.example.app:/callback" for
+  /// app.example.com), are http on 127.0.0.1 or [::1], or are on the origin of client_id.
+  static Result<ClientMetadata, MetadataError> native(std::string client_id,
+                                                      std::vector<std::string> redirect_uris,
+                                                      std::string scope, ClientInfo info = {});
+
   /// A client whose document is published at `client_id` (https). Without keys it is a public client; with
   /// keys a confidential one, and the first key is used for new sessions. `jwks_uri` empty: the keys are part
   /// of the document.
@@ -50,6 +57,8 @@ class ClientMetadata {
 
   const std::string& client_id() const { return client_id_; }
   const std::vector<std::string>& redirect_uris() const { return redirect_uris_; }
+  /// One of them, or a loopback one with another port: a program listens where it finds room (RFC 8252 §7.3).
+  bool has_redirect_uri(std::string_view uri) const;
   const std::string& scope() const { return scope_; }
   bool confidential() const { return !keys_.empty(); }
   /// The key for new sessions; nullptr for public clients.
@@ -69,7 +78,7 @@ class ClientMetadata {
   std::vector<ClientKey> keys_;
   std::string jwks_uri_;
   ClientInfo info_;
-  bool loopback_ = false;
+  bool native_ = false;
 };
 
 }  // namespace latchkey::oauth::client

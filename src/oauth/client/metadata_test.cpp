@@ -90,5 +90,44 @@ TEST(ClientMetadata, OfAWebClientObeysTheProfile) {
   EXPECT_FALSE(with(good, "https://app.example.com/callback", {}, "https://app.example.com/jwks.json"));
 }
 
+TEST(ClientMetadata, OfANativeClientHasItsOwnSchemeOrLoopbackRedirects) {
+  const std::string id = "https://app.example.com/client.json";
+  const auto m = ClientMetadata::native(id,
+                                        {"com.example.app:/callback", "http://127.0.0.1/callback",
+                                         "http://[::1]/callback", "https://app.example.com/callback"},
+                                        "atproto", {.client_name = "App"});
+  ASSERT_TRUE(m) << m.error().message;
+  const json::Value doc(m->document());
+  EXPECT_EQ(*doc.string_at("application_type"), "native");
+  EXPECT_EQ(*doc.string_at("token_endpoint_auth_method"), "none");
+  EXPECT_EQ(*doc.string_at("client_name"), "App");
+  EXPECT_FALSE(m->confidential());
+  for (const auto* uri :
+       {"com.example.evil:/callback", "com.example.app://callback", "com.example.app:callback",
+        "com.example.app:/", "com.example.app:/a#b", "com.example.app:/a b", "com.example.app.x:/a",
+        "app.example.com:/callback", "http://localhost/callback", "http://10.0.0.1/callback",
+        "https://other.example.com/callback", "javascript:/alert(1)", ""})
+    EXPECT_FALSE(ClientMetadata::native(id, {uri}, "atproto")) << uri;
+  EXPECT_FALSE(
+      ClientMetadata::native("http://app.example.com/client.json", {"http://127.0.0.1/"}, "atproto"));
+  EXPECT_FALSE(ClientMetadata::native(id, {}, "atproto"));
+  EXPECT_FALSE(ClientMetadata::native(id, {"http://127.0.0.1/"}, "openid"));
+}
+
+TEST(ClientMetadata, LoopbackRedirectsHaveAnyPort) {  // RFC 8252 §7.3
+  const auto m = *ClientMetadata::loopback({"http://127.0.0.1:8080/callback"}, "atproto");
+  EXPECT_TRUE(m.has_redirect_uri("http://127.0.0.1:8080/callback"));
+  EXPECT_TRUE(m.has_redirect_uri("http://127.0.0.1:49152/callback"));
+  EXPECT_TRUE(m.has_redirect_uri("http://127.0.0.1/callback"));
+  for (const auto* uri : {"http://127.0.0.1:8080/other", "http://127.0.0.1:8080/callback?x", "",
+                          "http://[::1]:8080/callback", "http://localhost:8080/callback",
+                          "http://u@127.0.0.1:8080/callback", "https://127.0.0.1:8080/callback"})
+    EXPECT_FALSE(m.has_redirect_uri(uri)) << uri;
+  const auto web =
+      *ClientMetadata::web("https://app.example.com/c", {"https://app.example.com/callback"}, "atproto");
+  EXPECT_TRUE(web.has_redirect_uri("https://app.example.com/callback"));
+  EXPECT_FALSE(web.has_redirect_uri("https://app.example.com:8443/callback"));
+}
+
 }  // namespace
 }  // namespace latchkey::oauth::client

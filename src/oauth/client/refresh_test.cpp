@@ -79,6 +79,7 @@ class Watched final : public SessionStore {
   Task<bool> erase(std::string id) override { return store_.erase(std::move(id)); }
   Task<std::vector<std::string>> ids_of(Did sub) override { return store_.ids_of(std::move(sub)); }
   Task<bool> lease(std::string id, std::string owner, Time now, Time until) override {
+    if (before_lease) std::exchange(before_lease, nullptr)();
     const bool taken = co_await store_.lease(std::move(id), std::move(owner), now, until);
     if (!taken) busy_();
     co_return taken;
@@ -88,6 +89,7 @@ class Watched final : public SessionStore {
     co_await store_.release(std::move(id), std::move(owner));
   }
   bool dies_before_storing = false;
+  std::function<void()> before_lease;  // once
 
  private:
   SessionStore& store_;
@@ -169,6 +171,16 @@ TEST_P(SharedSession, AttackParallelRefresh_ManyThreadsRotateOnce) {
   for (auto& t : threads) t.join();
   EXPECT_EQ(good, k_threads);
   expect_one_rotation(before);
+}
+
+TEST_P(SharedSession, AttackParallelRefresh_LooksAgainWithTheLeaseInHand) {
+  auto one = *run(first->restore(id));
+  auto two = *run(second->restore(id));
+  // Between our look at the store and our lease another client begins and ends.
+  watched_a->before_lease = [&] { EXPECT_TRUE(run(two.refresh())); };
+  EXPECT_TRUE(run(one.refresh()));
+  expect_one_rotation(1);
+  EXPECT_EQ(run(one.call("GET", "com.example.echo", {}))->status, 200);
 }
 
 TEST_P(SharedSession, RecoversWhenAProcessDiedBetweenAnswerAndStore) {
