@@ -37,6 +37,12 @@ std::string absolute(const std::string& url, const std::string& base) {
   return url.starts_with('/') ? Url::parse(base)->origin() + url : url;
 }
 
+std::string lower_case(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+  return text;
+}
+
 // As the server does it: what a handler throws is an answer.
 Task<web::Response> caught(Task<web::Response> task) {
   try {
@@ -79,8 +85,13 @@ Task<Result<FetchResponse, FetchError>> MemoryNetwork::fetch(FetchRequest reques
     auto got = co_await site->second(
         web::Request::make(request.method, request.url, std::move(request.body), std::move(headers)));
     answer.status = got.status;
-    for (const auto& [name, value] : got.headers) answer.headers.emplace_back(name, value);
+    for (const auto& [name, value] : got.headers) answer.headers.emplace_back(lower_case(name), value);
     answer.body = got.shared_body ? std::string(as_text(*got.shared_body)) : std::move(got.body);
+    while (got.stream) {
+      const auto piece = co_await got.stream();
+      if (!piece) break;
+      answer.body += as_text(*piece);
+    }
   } else {
     co_return fail(FetchError{FetchError::Kind::unreachable, "no such host"});
   }
