@@ -551,6 +551,10 @@ struct OauthClient::Impl {
                  std::move(oauth_error));
   }
 
+  static Fault busy(std::string detail) {
+    return fault(Error::unreachable, "The session is busy. Try again.", std::move(detail));
+  }
+
   static void adopt(const SessionState& session, StoredSession stored) {
     std::lock_guard lock(session->mutex);
     session->stored = std::move(stored);
@@ -581,8 +585,7 @@ struct OauthClient::Impl {
     const auto patience = k_refresh_requests * lease_length() + k_lease_longest_wait;
     std::chrono::milliseconds waited{0}, wait{k_lease_first_wait};
     while (!co_await take_lease(id, owner)) {
-      if (waited > patience)
-        co_return refuse(Error::unreachable, "The session is busy. Try again.", "lease not given up");
+      if (waited > patience) co_return std::unexpected(busy("lease not given up"));
       co_await sleep_for(wait);
       waited += wait;
       wait = std::min(wait * 2, k_lease_longest_wait);
@@ -641,8 +644,7 @@ struct OauthClient::Impl {
       // answer once more; for one without, the session is over either way.
       if (!posted && (!posted.error().network || std::exchange(lost, true)))
         co_return std::unexpected(std::move(posted).error());
-      if (!co_await take_lease(data.id, owner))
-        co_return refuse(Error::unreachable, "The session is busy. Try again.", "lease lost");
+      if (!co_await take_lease(data.id, owner)) co_return std::unexpected(busy("lease lost"));
     }
   }
 
@@ -661,7 +663,9 @@ struct OauthClient::Impl {
         check_server_answer(answer, Error::grant_refused, "The server did not renew the session.");
     if (!checked) {
       if (checked.error().oauth_error != "invalid_grant") co_return checked;
-      // Perhaps somebody without our lease was faster, and his answer is in the store.
+      // Perhaps our lease was over and somebody else was faster. His answer is on its way to the store, or
+      // there.
+      if (!co_await take_lease(data.id, owner)) co_return std::unexpected(busy("lease lost"));
       latest = co_await parts.sessions.load(data.id);
       if (latest && latest->version != stored.version) {
         adopt(session, *std::move(latest));

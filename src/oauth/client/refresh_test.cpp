@@ -304,6 +304,24 @@ TEST(LeaseLost, NothingMoreIsSent) {
   EXPECT_EQ(w.stored_sessions(), 1U);
 }
 
+TEST(LeaseLost, ARefusalEndsNothingThatIsAnothers) {
+  World w;
+  auto session = w.session();
+  w.server.live_refresh = "what the other one has just got";
+  const auto genuine = w.net.pages[k_token_url];
+  w.net.pages[k_token_url] = [&](const FetchRequest& r) {
+    auto answer = genuine(r);
+    w.clock.advance(seconds(15));
+    EXPECT_TRUE(run(w.sessions.lease(session.id(), "other", w.clock.now(), w.clock.now() + seconds(15))));
+    return answer;
+  };
+  EXPECT_EQ(run(session.refresh()).error().code, Error::unreachable);
+  EXPECT_EQ(w.stored_sessions(), 1U) << "the other one is about to store it";
+  w.net.pages[k_token_url] = genuine;
+  w.clock.advance(seconds(15));
+  EXPECT_EQ(run(session.refresh()).error().code, Error::session_ended) << "nobody did";
+}
+
 // --- a second process ---
 
 /// Messages of JSON with their length in front, over a socket.
