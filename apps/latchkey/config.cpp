@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <filesystem>
-#include <fstream>
 #include <set>
 
 #include "atproto/syntax/did.h"
@@ -12,8 +10,9 @@
 #include "base/secrets_file.h"
 #include "base/url.h"
 #include "crypto/hash.h"
-#include "mail/providers.h"
+#include "mail_config.h"
 #include "ui/embedded.h"
+#include "variables.h"
 #include "web/address.h"
 #include "web/messages.h"
 #include "web/template.h"
@@ -22,205 +21,9 @@
 namespace latchkey::app {
 namespace {
 
-constexpr std::size_t k_min_secret = 32;
 constexpr std::size_t k_min_admin_password = 12;
 
-// What documentation and tutorials print, and what people type when a program asks for a secret.
-bool is_well_known(std::string_view value) {
-  static const std::set<std::string_view> known{"secret",
-                                                "password",
-                                                "changeme",
-                                                "change-me",
-                                                "admin",
-                                                "test",
-                                                "dev",
-                                                "development",
-                                                "default",
-                                                "letmein",
-                                                "your-secret-here",
-                                                "replace-me",
-                                                "jwt-secret",
-                                                "super-secret",
-                                                "supersecret",
-                                                "12345678",
-                                                "123456789012"};
-  std::string lower(value);
-  for (char& c : lower)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  if (known.contains(lower)) return true;
-  return lower.find("changeme") != std::string::npos || lower.find("change-me") != std::string::npos ||
-         std::set<char>(lower.begin(), lower.end()).size() < 6;  // aaaa…, 0000…
-}
-
-class Reader {
- public:
-  Reader(const Environment& environment, Problems& problems)
-      : environment_(environment), problems_(problems) {}
-
-  void problem(std::string text) { problems_.push_back(std::move(text)); }
-  std::optional<std::string> raw(std::string_view name) const { return environment_(name); }
-  /// Set and not empty.
-  std::optional<std::string> text(std::string_view name) const {
-    auto value = environment_(name);
-    return value && !value->empty() ? value : std::nullopt;
-  }
-  std::string text(std::string_view name, std::string_view otherwise) const {
-    return text(name).value_or(std::string(otherwise));
-  }
-  bool flag(std::string_view name, bool otherwise) {
-    const auto value = text(name);
-    if (!value) return otherwise;
-    if (*value == "true" || *value == "1") return true;
-    if (*value == "false" || *value == "0") return false;
-    problem(fmt::format("{} is \"{}\", but must be true or false", name, *value));
-    return otherwise;
-  }
-  std::int64_t number(std::string_view name, std::int64_t otherwise, std::int64_t low, std::int64_t high) {
-    const auto value = text(name);
-    if (!value) return otherwise;
-    std::int64_t n = 0;
-    const auto [end, error] = std::from_chars(value->data(), value->data() + value->size(), n);
-    if (error == std::errc() && end == value->data() + value->size() && n >= low && n <= high) return n;
-    problem(fmt::format("{} is \"{}\", but must be a number from {} to {}", name, *value, low, high));
-    return otherwise;
-  }
-  std::optional<std::string> url(std::string_view name) {
-    const auto value = text(name);
-    if (!value) return std::nullopt;
-    if (Url::parse(*value)) return value;
-    problem(fmt::format("{} is not a URL: {}", name, *value));
-    return std::nullopt;
-  }
-  /// What a page may link to or show: a scheme such as javascript: would run in it.
-  std::optional<std::string> web_url(std::string_view name) {
-    const auto value = text(name);
-    if (!value) return std::nullopt;
-    if (const auto url = Url::parse(*value); url && (url->scheme == "https" || url->scheme == "http"))
-      return value;
-    problem(fmt::format("{} is not an http or https URL: {}", name, *value));
-    return std::nullopt;
-  }
-  std::optional<web::Color> color(std::string_view name) {
-    const auto value = text(name);
-    if (!value) return std::nullopt;
-    auto color = web::Color::parse(*value);
-    if (!color)
-      problem(fmt::format("{} is \"{}\", but must be a colour such as #0085ff or rgb(0, 133, 255)", name,
-                          *value));
-    return color;
-  }
-  std::vector<std::string> list(std::string_view name) const {
-    std::vector<std::string> out;
-    const std::string value = text(name, "");
-    for (std::size_t at = 0; at < value.size();) {
-      const auto comma = std::min(value.find(',', at), value.size());
-      std::string item = value.substr(at, comma - at);
-      std::erase(item, ' ');
-      if (!item.empty()) out.push_back(std::move(item));
-      at = comma + 1;
-    }
-    return out;
-  }
-  /// A secret that was set must be a good one; one that was not is std::nullopt.
-  std::optional<Secret<std::string>> secret(std::string_view name, std::size_t min_length) {
-    const auto value = environment_(name);
-    if (!value) return std::nullopt;
-    if (value->empty())
-      problem(fmt::format("{} is empty; unset it to have one made, or give at least {} characters", name,
-                          min_length));
-    else if (value->size() < min_length)
-      problem(fmt::format("{} is too short: {} characters, at least {} are needed", name, value->size(),
-                          min_length));
-    else if (is_well_known(*value))
-      problem(fmt::format("{} is easy to guess; use for example: openssl rand -hex 32", name));
-    return Secret<std::string>(*value);
-  }
-
- private:
-  const Environment& environment_;
-  Problems& problems_;
-};
-
-std::string file_text(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return std::string((std::istreambuf_iterator<char>(in)), {});
-}
-
-void read_smtp_server(Reader& in, ServeConfig& config) {
-  if (const auto url = in.text("PDS_EMAIL_SMTP_URL"); url && !in.text("SMTP_HOST")) {
-    auto server = mail::parse_smtp_url(*url);
-    if (server)
-      config.smtp = std::move(*server);
-    else
-      in.problem("PDS_EMAIL_SMTP_URL: " + server.error());
-  } else if (const auto host = in.text("SMTP_HOST")) {
-    config.smtp.host = *host;
-    config.smtp.port = static_cast<std::uint16_t>(in.number("SMTP_PORT", 587, 1, 65535));
-    config.smtp.user = in.text("SMTP_USER", "");
-    config.smtp.password = Secret<std::string>(in.text("SMTP_PASS", ""));
-    if (config.smtp.port == 465)
-      config.smtp.security = mail::Security::tls;
-    else if (config.smtp.user.empty() && (*host == "localhost" || *host == "127.0.0.1" || *host == "::1"))
-      config.smtp.security = mail::Security::if_offered;  // a sink or relay on this machine
-    if (!config.smtp.user.empty() && config.smtp.password.reveal().empty())
-      in.problem("SMTP_PASS is missing, but SMTP_USER is set");
-  } else {
-    in.problem("SMTP_HOST is missing: people sign in by a code sent by mail (or give PDS_EMAIL_SMTP_URL)");
-  }
-}
-
-void read_provider(Reader& in, ServeConfig& config) {
-  const std::string provider = in.text("EMAIL_PROVIDER", "smtp");
-  const auto needed = [&](const char* name) {
-    auto value = in.text(name);
-    if (!value) in.problem(fmt::format("{} is missing, but EMAIL_PROVIDER is {}", name, provider));
-    return value.value_or("");
-  };
-  const auto secret = [&](const char* name) { return Secret<std::string>(needed(name)); };
-  if (provider == "smtp") {
-    read_smtp_server(in, config);
-  } else if (provider == "sendgrid") {
-    config.smtp = mail::sendgrid(secret("SENDGRID_API_KEY"));
-  } else if (provider == "postmark") {
-    config.smtp = mail::postmark(secret("POSTMARK_SERVER_TOKEN"));
-  } else if (provider == "ses") {
-    const std::string region = needed("AWS_REGION"), user = needed("AWS_SES_SMTP_USER");
-    auto server = mail::ses(region, user, secret("AWS_SES_SMTP_PASS"));
-    if (server)
-      config.smtp = *std::move(server);
-    else if (!region.empty())
-      in.problem(fmt::format("AWS_REGION is \"{}\", but must be a region such as eu-central-1", region));
-  } else {
-    in.problem(
-        fmt::format("EMAIL_PROVIDER is \"{}\", but must be smtp, sendgrid, ses or postmark", provider));
-  }
-}
-
-// Of the three variables all or none.
-void read_dkim(Reader& in, ServeConfig& config) {
-  constexpr const char* k_domain = "LATCHKEY_DKIM_DOMAIN";
-  constexpr const char* k_selector = "LATCHKEY_DKIM_SELECTOR";
-  constexpr const char* k_file = "LATCHKEY_DKIM_PRIVATE_KEY_FILE";
-  const auto domain = in.text(k_domain), selector = in.text(k_selector), file = in.text(k_file);
-  if (!domain && !selector && !file) return;
-  for (const auto& [name, value] : {std::pair(k_domain, domain), {k_selector, selector}, {k_file, file}})
-    if (!value)
-      in.problem(fmt::format("{} is missing: DKIM needs {}, {} and {}", name, k_domain, k_selector, k_file));
-  if (!domain || !selector || !file) return;
-  if (!mail::is_selector(*selector)) in.problem(fmt::format("{} is no selector: {}", k_selector, *selector));
-  // Receivers who follow DMARC want it so (RFC 7489 §3.1.1).
-  const std::string_view sender = config.from.address.domain();
-  if (sender != *domain && !sender.ends_with("." + *domain))
-    in.problem(fmt::format("{} is {}, but must be the domain of the sender {}, or one above it", k_domain,
-                           *domain, config.from.address.str()));
-  auto key = crypto::DkimKey::from_pem(file_text(*file));
-  if (key)
-    config.dkim = mail::Dkim{*domain, *selector, *std::move(key)};
-  else
-    in.problem(fmt::format("{}: {} cannot be used: {}", k_file, *file, key.error()));
-}
-
-void read_templates(Reader& in, ServeConfig& config) {
+void read_templates(Variables& in, ServeConfig& config) {
   config.template_directory = in.text("LATCHKEY_TEMPLATE_DIRECTORY", "");
   if (config.template_directory.empty()) return;
   try {
@@ -233,22 +36,6 @@ void read_templates(Reader& in, ServeConfig& config) {
   }
 }
 
-void read_mail(Reader& in, ServeConfig& config) {
-  read_provider(in, config);
-  const char* from_name = in.text("SMTP_FROM") ? "SMTP_FROM" : "PDS_EMAIL_FROM_ADDRESS";
-  if (const auto from = in.text(from_name)) {
-    if (auto address = mail::EmailAddress::parse(*from))
-      config.from.address = std::move(*address);
-    else
-      in.problem(fmt::format("{} is no e-mail address: {}", from_name, *from));
-  } else {
-    in.problem("SMTP_FROM is missing: the address mails come from");
-  }
-  config.from.name = in.text("SMTP_FROM_NAME", config.service_name);
-  config.smtp.ca_file = config.ca_file;
-  read_dkim(in, config);
-}
-
 struct SignUp {
   pds::SignUpPolicy policy;
   bool invite_required;  // by createAccount
@@ -256,7 +43,7 @@ struct SignUp {
 
 // LATCHKEY_SIGN_UP says it all. Without it the variables of the reference and of ePDS do: the pages then use
 // MAGIC_INVITE_CODE on everybody's behalf.
-SignUp read_sign_up(Reader& in, bool invite_required, bool magic) {
+SignUp read_sign_up(Variables& in, bool invite_required, bool magic) {
   using Kind = pds::SignUpPolicy::Kind;
   const auto text = in.text("LATCHKEY_SIGN_UP");
   if (!text)
@@ -279,7 +66,7 @@ bool is_host_name(const std::string& text) {
   return url && url->host == text && !url->host_is_ip() && !text.ends_with('.');
 }
 
-void read_branding(Reader& in, ServeConfig& config) {
+void read_branding(Variables& in, ServeConfig& config) {
   auto& out = config.branding;
   out.name = in.text("PDS_SERVICE_NAME", "");
   out.colors = {.brand = in.color("PDS_PRIMARY_COLOR"),
@@ -302,7 +89,7 @@ void read_branding(Reader& in, ServeConfig& config) {
 }
 
 // "127.0.0.1:3002" or "[::1]:3002".
-void read_internal_listener(Reader& in, SplitHosts& out) {
+void read_internal_listener(Variables& in, SplitHosts& out) {
   constexpr const char* k_name = "LATCHKEY_INTERNAL_LISTEN";
   const auto text = in.text(k_name);
   if (!text) return;
@@ -324,7 +111,7 @@ void read_internal_listener(Reader& in, SplitHosts& out) {
 
 // Both secrets or none; in development, too, for the one signs sign-ins and the other opens what is said of
 // addresses.
-void read_split_hosts(Reader& in, ServeConfig& config) {
+void read_split_hosts(Variables& in, ServeConfig& config) {
   constexpr const char* k_callback = "MAGIC_CALLBACK_SECRET";
   constexpr const char* k_internal = "MAGIC_INTERNAL_SECRET";
   const auto callback = in.secret(k_callback, k_min_secret), internal = in.secret(k_internal, k_min_secret);
@@ -361,7 +148,7 @@ void read_split_hosts(Reader& in, ServeConfig& config) {
 Result<ServeConfig, Problems> read_config(const Environment& environment, const EnvironmentNames& names,
                                           Rng& rng) {
   Problems problems;
-  Reader in(environment, problems);
+  Variables in(environment, problems);
 
   const bool dev_mode = in.flag("PDS_DEV_MODE", false);
   const auto port = static_cast<std::uint16_t>(in.number("PDS_PORT", 3000, 1, 65535));
@@ -433,19 +220,7 @@ Result<ServeConfig, Problems> read_config(const Environment& environment, const 
 
   const std::string data_dir = in.text("PDS_DATA_DIRECTORY", "/data");
 
-  const std::string level = in.text("LOG_LEVEL", "info");
-  log::Level log_level = log::Level::info;
-  if (level == "debug" || level == "trace")
-    log_level = log::Level::debug;
-  else if (level == "warn")
-    log_level = log::Level::warn;
-  else if (level == "error" || level == "fatal")
-    log_level = log::Level::error;
-  else if (level == "silent")
-    log_level = log::Level::off;
-  else if (level != "info")
-    in.problem(fmt::format("LOG_LEVEL is \"{}\", but must be debug, info, warn, error or silent", level));
-
+  const log::Level log_level = in.log_level();
   const bool invite_required = in.flag("PDS_INVITE_REQUIRED", true);
   const auto magic_invite_code = in.text("MAGIC_INVITE_CODE");
   const auto sign_up = read_sign_up(in, invite_required, magic_invite_code.has_value());
@@ -526,7 +301,10 @@ Result<ServeConfig, Problems> read_config(const Environment& environment, const 
       .recovery_delay = std::chrono::hours(in.number("LATCHKEY_RECOVERY_DELAY_HOURS", 0, 0, 24 * 30)),
       .log_level = log_level};
   while (config.plc_url.ends_with('/')) config.plc_url.pop_back();
-  read_mail(in, config);
+  auto mail = read_mail(in, config.service_name, config.ca_file);
+  config.smtp = std::move(mail.smtp);
+  config.from = std::move(mail.from);
+  config.dkim = std::move(mail.dkim);
   read_branding(in, config);
   read_templates(in, config);
   read_split_hosts(in, config);
