@@ -19,6 +19,10 @@ constexpr Sql k_postgres_columns{
     "SELECT column_name::text FROM information_schema.columns "
     "WHERE table_schema = current_schema() AND table_name = ?1 ORDER BY ordinal_position"};
 
+constexpr Sql k_sqlite_indexes{"SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = ?1"};
+constexpr Sql k_postgres_indexes{
+    "SELECT indexname::text FROM pg_indexes WHERE schemaname = current_schema() AND tablename = ?1"};
+
 using Versions = std::map<std::string, std::int64_t, std::less<>>;
 
 Versions known_versions(std::span<const Migration> migrations) {
@@ -28,6 +32,12 @@ Versions known_versions(std::span<const Migration> migrations) {
       throw Error(Error::Kind::misuse,
                   fmt::format("migration {} {} is out of order", m.component, m.version));
   return known;
+}
+
+std::vector<std::string> names_of(Tx& tx, const Sql& sql, std::string_view table) {
+  std::vector<std::string> names;
+  for (Row& row : tx.query(sql, table)) names.push_back(row.take_text(0));
+  return names;
 }
 
 }  // namespace
@@ -79,11 +89,20 @@ void migrate(Database& db, std::function<void(Tx&)> fn) {
   db.migration_steps(steps);
 }
 
+std::vector<Migration> pending(Tx& tx, Engine engine, std::span<const Migration> migrations) {
+  const bool fresh = columns_of(tx, engine, "latchkey_migration").empty();
+  std::vector<Migration> out;
+  for (const Migration& m : migrations)
+    if (fresh || !tx.one(k_is_applied, m.component, m.version)) out.push_back(m);
+  return out;
+}
+
 std::vector<std::string> columns_of(Tx& tx, Engine engine, std::string_view table) {
-  std::vector<std::string> names;
-  for (Row& row : tx.query(engine == Engine::sqlite ? k_sqlite_columns : k_postgres_columns, table))
-    names.push_back(row.take_text(0));
-  return names;
+  return names_of(tx, engine == Engine::sqlite ? k_sqlite_columns : k_postgres_columns, table);
+}
+
+std::vector<std::string> indexes_of(Tx& tx, Engine engine, std::string_view table) {
+  return names_of(tx, engine == Engine::sqlite ? k_sqlite_indexes : k_postgres_indexes, table);
 }
 
 }  // namespace latchkey::store

@@ -28,9 +28,14 @@ struct Migration {
 /// newer program.
 void migrate(Database& db, std::span<const Migration> migrations, Time now = SystemClock().now());
 
+/// What migrate() would run, in its order. Reads only.
+std::vector<Migration> pending(Tx& tx, Engine engine, std::span<const Migration> migrations);
+
 /// For a schema that is known only at start: fn in one transaction, while no other process migrates.
 void migrate(Database& db, std::function<void(Tx&)> fn);
 /// The columns of a table; none when there is no such table.
 std::vector<std::string> columns_of(Tx& tx, Engine engine, std::string_view table);
+/// The names of its indexes.
+std::vector<std::string> indexes_of(Tx& tx, Engine engine, std::string_view table);
 
 }  // namespace latchkey::store

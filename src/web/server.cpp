@@ -687,6 +687,10 @@ void Connection::identify(Request& r) {
                  c == '_' || c == '.';
         }))
       r.id = given;
+  } else {
+    // What a handler finds in these, a proxy of ours said.
+    for (const auto* name : {"x-forwarded-host", "x-forwarded-uri", "x-forwarded-method"})
+      r.headers.erase(name);
   }
   if (r.id.empty()) r.id = loop_.next_id();
 }

@@ -32,6 +32,7 @@ struct ServerOptions {
   std::size_t websocket_max_message = 1024 * 1024;    // inbound
   std::size_t websocket_max_queue = 8 * 1024 * 1024;  // outbound bytes waiting
   /// Addresses or networks ("10.0.0.0/8") whose X-Forwarded-For, X-Forwarded-Proto and X-Request-Id count.
+  /// X-Forwarded-Host, -Uri and -Method of others are dropped; nothing here reads them.
   std::vector<std::string> trusted_proxies;
   bool access_log =
       false;  // one line per request: id, method, path, status, µs. No query: it may hold secrets.

@@ -74,6 +74,11 @@ std::vector<Secret<std::string>> secrets_of(const Options& options) {
   return all;
 }
 
+RateLimitTable rate_limit_table(const Options& options) {
+  return options.rate_limit.storage == RateLimitOptions::Storage::database ? RateLimitTable::with
+                                                                           : RateLimitTable::without;
+}
+
 std::vector<std::string> segments_of(std::string_view path) {
   std::vector<std::string> out;
   while (!path.empty()) {
@@ -190,9 +195,14 @@ std::pair<const Auth::Route*, Auth::Params> Auth::find_route(std::string_view pa
   return {nullptr, {}};
 }
 
+std::vector<SchemaChange> Auth::pending() {
+  return latchkey::run(db().read([this](store::Tx& tx) {
+    return missing_schema(tx, db().engine(), models_, rate_limit_table(options_));
+  }));
+}
+
 void Auth::migrate() {
-  const bool limits = options_.rate_limit.storage == RateLimitOptions::Storage::database;
-  const auto found = create_tables(db(), models_, limits ? RateLimitTable::with : RateLimitTable::without);
+  const auto found = create_tables(db(), models_, rate_limit_table(options_));
   accounts_.fill_issuer(found.account_has_issuer);
 }
 

@@ -42,6 +42,8 @@ class Auth {
 
   /// Creates and completes the tables. Before the first request.
   void migrate();
+  /// What migrate() would do. Reads only.
+  std::vector<SchemaChange> pending();
   /// Answers everything at and below the base path. Must not outlive this.
   web::Handler handler();
   Task<web::Response> handle(web::Request request);

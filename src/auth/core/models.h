@@ -48,6 +48,13 @@ struct Models {
 /// Creates missing tables, and adds missing columns to tables that are there, in one transaction; nothing is
 /// ever dropped or changed. `with_rate_limits`: the table `rateLimit` too.
 enum class RateLimitTable { without, with };
+/// What is missing, in an order that works: "table session", "column user.bskyDid".
+struct SchemaChange {
+  std::string what;
+  std::string sql;
+};
+std::vector<SchemaChange> missing_schema(store::Tx& tx, store::Engine engine, const Models& models,
+                                         RateLimitTable rate_limits);
 struct TablesFound {
   bool account_has_issuer;  // see Account::issuer
 };
