@@ -45,6 +45,8 @@ LAYERS = {
     "pds": LOW | SERVICES | ATPROTO | PURE_OAUTH | {"oauth/server"},
     "signin": LOW | SERVICES | ATPROTO | PURE_OAUTH | {"oauth/server", "auth", "pds", "ui"},
 }
+# `latchkey auth`: the framework with pages like those of the ePDS, and nothing of a PDS.
+LAYERS["auth/service"] = LOW | SERVICES | {"auth", "oauth/server", "signin", "ui"}
 LAYERS["dev"] = set(LAYERS) - {"dev"}
 LAYERS["apps"] = set(LAYERS)
 
@@ -297,6 +299,8 @@ def self_test():
         ("src/oauth/dpop/a.cpp", '#include "store/database.h"', "oauth/dpop must not know store"),
         ("src/oauth/server/a.cpp", '#include "oauth/client/client.h"', "oauth/server must not know oauth/client"),
         ("src/signin/a.cpp", '#include "dev/network.h"', "signin must not know dev"),
+        ("src/auth/core/a.cpp", '#include "auth/service/service.h"', "auth must not know auth/service"),
+        ("src/auth/service/a.cpp", '#include "pds/accounts.h"', "auth/service must not know pds"),
         ("src/dev/a.cpp", '#include "apps/latchkey/config.h"', "dev must not know apps"),
         ("src/atproto/cid/a.cpp", "#include <sys/socket.h>", "atproto/cid is pure, but includes"),
         ("src/oauth/jose/a.cpp", "auto now = std::chrono::system_clock::now();", "time and randomness are handed in"),

@@ -39,7 +39,7 @@ def check(root):
             continue
         text = path.read_text()
         mentioned.update(LITERAL.findall(text))
-        if path.relative_to(root).parts[1] != "signin":
+        if not path.relative_to(root).as_posix().startswith(("src/signin/", "src/auth/service/")):
             continue
         for m in TEXT.finditer(text):
             for key in filter(None, m.groups()[1:]):

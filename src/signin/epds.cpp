@@ -88,13 +88,24 @@ Task<web::Response> health(std::string service) {
 
 }  // namespace
 
+namespace {
+
+std::vector<std::span<const store::Migration>> all_migrations() {
+  return {pds::migrations(),  oauth::migrations(), auth::migrations(),
+          mail::migrations(), migrations(),        hand_over_migrations()};
+}
+
+}  // namespace
+
 void migrate_epds(store::Database& db) {
-  store::migrate(db, pds::migrations());
-  store::migrate(db, oauth::migrations());
-  store::migrate(db, auth::migrations());
-  store::migrate(db, mail::migrations());
-  store::migrate(db, migrations());
-  store::migrate(db, hand_over_migrations());
+  for (const auto& list : all_migrations()) store::migrate(db, list);
+}
+
+std::vector<store::Migration> pending_epds(store::Tx& tx, store::Engine engine) {
+  std::vector<store::Migration> out;
+  for (const auto& list : all_migrations())
+    for (const auto& m : store::pending(tx, engine, list)) out.push_back(m);
+  return out;
 }
 
 struct Epds::Impl {

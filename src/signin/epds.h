@@ -9,6 +9,7 @@
 #include "pds/pds.h"
 #include "signin/sign_in.h"
 #include "signin/split_hosts.h"
+#include "store/migrate.h"
 #include "web/rate_limit.h"
 #include "web/router.h"
 #include "web/template.h"
@@ -51,6 +52,8 @@ struct EpdsParts {
 
 /// Creates or updates the tables of every part.
 void migrate_epds(store::Database& db);
+/// What it would run. Reads only.
+std::vector<store::Migration> pending_epds(store::Tx& tx, store::Engine engine);
 
 class Epds {
  public:

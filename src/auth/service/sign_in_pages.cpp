@@ -1,0 +1,325 @@
+#include "auth/service/sign_in_pages.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/encoding.h"
+#include "crypto/hash.h"
+
+namespace latchkey::service {
+namespace {
+
+constexpr const char* k_page = "/sign-in";
+constexpr std::size_t k_max_shown = 2048;  // of what was typed
+
+void hand_on_cookies(const web::Response& from, web::Response& to) {
+  for (auto& cookie : from.headers.all("set-cookie")) to.headers.add("set-cookie", std::move(cookie));
+}
+
+std::string string_at(const web::Response& answer, std::string_view name) {
+  const auto body = json::parse(answer.body);
+  const std::string* value = body ? body->string_at(name) : nullptr;
+  return value ? *value : std::string();
+}
+
+std::string host_of(std::string_view url) {
+  const auto parsed = Url::parse(url);
+  return parsed ? parsed->authority() : std::string();
+}
+
+/// Our words for what /error is told; the rest is "something".
+const char* words_of_error(std::string_view code) {
+  if (code == "access_denied") return "service.error.denied";
+  for (const auto* one : {"account_not_linked", "email_does_not_match",
+                          "account_already_linked_to_different_user", "unable_to_link_account"})
+    if (code == one) return "service.error.not_linked";
+  if (code == "signup_disabled" || code == "new_user_signup_disabled" || code == "SIGNUP_DISABLED")
+    return "service.error.closed";
+  for (const auto* one : {"state_mismatch", "state_not_found", "INVALID_TOKEN", "EXPIRED_TOKEN"})
+    if (code == one) return "service.error.expired";
+  return "service.error.other";
+}
+
+bool is_error_code(std::string_view code) {
+  return !code.empty() && code.size() <= 64 && std::ranges::all_of(code, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  });
+}
+
+}  // namespace
+
+SignInPages::SignInPages(Options options, auth::Auth& auth, const signin::Pages& pages)
+    : options_(std::move(options)),
+      auth_(auth),
+      pages_(pages),
+      cookie_name_(web::host_cookie_name("latchkey_sign_in", pages.https())) {}
+
+void SignInPages::add_routes(web::Router& router) {
+  const auto form = [&](const char* path, Act act) {
+    pages_.post(router, path, [this, act](web::Request r) { return with_form(act, std::move(r)); });
+  };
+  pages_.get(router, k_page, [this](web::Request r) { return open(std::move(r)); });
+  pages_.get(router, "/sign-in/next", [this](web::Request r) { return next(std::move(r)); });
+  pages_.get(router, "/sign-in/error", [this](web::Request r) { return error(std::move(r)); });
+  form("/sign-in/out", &SignInPages::sign_out);
+  if (options_.bluesky) form("/sign-in/bluesky", &SignInPages::bluesky);
+  if (options_.code || options_.link_expires_in) form("/sign-in/email", &SignInPages::email);
+  if (options_.code) form("/sign-in/code", &SignInPages::code);
+  if (options_.password) form("/sign-in/password", &SignInPages::password);
+}
+
+// --- What comes in
+
+std::string SignInPages::callback_of(const FormFields& fields) const {
+  auto given = single(fields, "callbackURL").value_or("");
+  return auth_.origins().allows_redirect(given) ? given : std::string();
+}
+
+// Providers' ways back are paths of this origin.
+std::string SignInPages::next_url(const std::string& callback) const {
+  if (callback.empty()) return k_page;
+  return callback.starts_with('/') ? callback : auth::with_query("/sign-in/next", "callbackURL", callback);
+}
+
+std::string SignInPages::token(const std::string& cookie) const {
+  return base64url(crypto::hmac_sha256(options_.form_key.reveal(), as_bytes("csrf\n" + cookie)));
+}
+
+Task<web::Response> SignInPages::with_form(Act act, web::Request request) {
+  Form form{.reader = pages_.reader(request),
+            .cookie = request.cookie(cookie_name_).value_or(""),
+            .callback = {},
+            .fields = signin::Pages::form_of(request)};
+  if (form.cookie.empty() || !signin::Pages::has_token(form.fields, token(form.cookie)))
+    co_return pages_.forged(request);
+  form.callback = callback_of(form.fields);
+  form.reader.here = form.callback.empty() ? k_page : auth::with_query(k_page, "callbackURL", form.callback);
+  co_return co_await (this->*act)(std::move(form), std::move(request));
+}
+
+Task<web::Response> SignInPages::api(web::Request from, std::string path, json::Object body) {
+  from.method = "POST";
+  from.path = from.target = auth_.base_path() + path;
+  from.query.clear();
+  from.body = json::Value(std::move(body)).dump();
+  from.headers.set("content-type", "application/json");
+  // Where the form came from was looked at; and its page is ours.
+  from.headers.set("origin", auth_.origin());
+  co_return co_await auth_.handle(std::move(from));
+}
+
+// --- Pages
+
+web::Response SignInPages::page(const Form& form, const char* name, json::Object view, int status) const {
+  view.set("app_name", options_.app_name);
+  const char first = options_.app_name.empty() ? '?' : options_.app_name[0];
+  view.set("app_initial", (first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z')
+                              ? std::string(1, static_cast<char>(first & ~0x20))
+                              : "A");
+  view.set("title", form.reader.text("email.title", {{"app_name", options_.app_name}}));
+  view.set("csrf", token(form.cookie)).set("callback", form.callback).set("api", auth_.base_path());
+  std::vector<std::string> form_action;
+  if (const auto url = Url::parse(form.callback)) form_action.push_back(url->origin());
+  auto response = pages_.page(form.reader, name, std::move(view), status, std::move(form_action));
+  web::set_cookie(
+      response,
+      {.name = cookie_name_, .value = form.cookie, .max_age = {}, .domain = "", .secure = pages_.https()});
+  return response;
+}
+
+web::Response SignInPages::ways_in(const Form& form, Say say) const {
+  const bool link = !options_.code && options_.link_expires_in;
+  // A code or a link is the shorter way; the password asks for more.
+  const bool password = options_.password && !options_.code && !link;
+  const bool email = options_.code || link || password;
+  json::Array providers;
+  for (const auto& button : options_.providers) {
+    auto view = button.view();
+    std::string url = auth::with_query(auth_.base_path() + "/sign-in/social", "provider", button.id);
+    url = auth::with_query(url, "callbackURL", next_url(form.callback));
+    view.set("provider_url", auth::with_query(url, "errorCallbackURL", "/sign-in/error"));
+    providers.push_back(std::move(view));
+  }
+  if (say.email.size() > k_max_shown) say.email.clear();
+  if (say.handle.size() > k_max_shown) say.handle.clear();
+  json::Object view{{"with_handle", options_.bluesky},
+                    {"with_email", email},
+                    {"with_both", options_.bluesky && email},
+                    {"with_code", options_.code.has_value()},
+                    {"with_link", link},
+                    {"with_password", password},
+                    {"with_passkey", options_.passkeys},
+                    {"with_others", (options_.bluesky || email) && !providers.empty()},
+                    {"email_action", password ? "/sign-in/password" : "/sign-in/email"},
+                    {"passkey_next", next_url(form.callback)},
+                    {"email", say.email},
+                    {"handle", say.handle},
+                    {"error", say.error},
+                    {"notice", say.notice}};
+  view.set("providers", std::move(providers));
+  return page(form, "service_sign_in", std::move(view), say.status);
+}
+
+web::Response SignInPages::code_page(const Form& form, Say say) const {
+  const auto minutes = std::chrono::ceil<std::chrono::minutes>(options_.code->expires_in).count();
+  return page(form, "service_code",
+              {{"email", form.text("email")},
+               {"digits", std::to_string(options_.code->digits)},
+               {"minutes", std::int64_t{minutes}},
+               {"different_url", form.reader.here},
+               {"error", say.error},
+               {"notice", say.notice}},
+              say.status);
+}
+
+web::Response SignInPages::signed_in(const Form& form, const auth::User& user) const {
+  const auto text = [&](const char* field) {
+    const auto* value = user.fields.find(field);
+    return value && value->string() ? *value->string() : std::string();
+  };
+  const std::string did = text("bskyDid"), handle = text("bskyHandle");
+  const std::string email = user.email_verified ? user.email : std::string();
+  std::string name = signin::plain_name(user.name);
+  if (name.empty()) name = !handle.empty() ? "@" + handle : !email.empty() ? email : user.id;
+  json::Object view{
+      {"name", name}, {"email", email}, {"handle", handle}, {"did", did}, {"next_url", form.callback}};
+  const std::string host = host_of(auth_.absolute(form.callback));
+  view.set("target_host", host.empty() ? options_.app_name : host);
+  view.set("with_passkey", options_.passkeys);
+  return page(form, "service_you", std::move(view), 200);
+}
+
+web::Response SignInPages::done(const Form& form, const web::Response& answer) const {
+  auto response = web::Response::redirect(303, form.callback.empty() ? k_page : form.callback);
+  hand_on_cookies(answer, response);
+  return response;
+}
+
+web::Response SignInPages::leave(const Form& form, const web::Response& answer) const {
+  const std::string url = string_at(answer, "url"), host = host_of(url);
+  auto response = page(form, "message",
+                       {{"heading", form.reader.text("service.leaving", {{"target_host", host}})},
+                        {"message", form.reader.text("service.leaving_lead")},
+                        {"next_url", url},
+                        {"next_label", form.reader.text("common.continue")}},
+                       200);
+  response.header("refresh", "0;url=" + url);
+  hand_on_cookies(answer, response);
+  return response;
+}
+
+std::string SignInPages::words_of_failure(const Form& form, const web::Response& answer) const {
+  if (answer.status == 429) return form.reader.text("service.too_many");
+  const std::string code = string_at(answer, "code");
+  if (code == "INVALID_EMAIL" || code == "VALIDATION_ERROR") return form.reader.text("email.invalid");
+  if (code == "INVALID_EMAIL_OR_PASSWORD") return form.reader.text("service.password_wrong");
+  if (code == "EMAIL_NOT_VERIFIED") return form.reader.text("service.unverified");
+  return form.reader.text("service.failed");
+}
+
+Task<web::Response> SignInPages::open(web::Request request) {
+  Form form{.reader = pages_.reader(request),
+            .cookie = request.cookie(cookie_name_).value_or(""),
+            .callback = {},
+            .fields = {}};
+  if (form.cookie.empty()) form.cookie = auth_.rng().token(24);
+  if (auto fields = request.query_fields()) form.callback = callback_of(*fields);
+  form.reader.here = form.callback.empty() ? k_page : auth::with_query(k_page, "callbackURL", form.callback);
+  const auto who = co_await auth_.session_of(request);
+  // Not sent on at once: where the app's host does not get our cookie, it would send people back here.
+  co_return who ? signed_in(form, who->user) : ways_in(form, {});
+}
+
+Task<web::Response> SignInPages::next(web::Request request) {
+  const auto fields = request.query_fields();
+  const std::string callback = fields ? callback_of(*fields) : std::string();
+  const auto who = co_await auth_.session_of(request);
+  if (who && !callback.empty()) co_return web::Response::redirect(303, callback);
+  co_return web::Response::redirect(
+      303, callback.empty() ? k_page : auth::with_query(k_page, "callbackURL", callback));
+}
+
+Task<web::Response> SignInPages::error(web::Request request) {
+  signin::Reader reader = pages_.reader(request);
+  std::string code = request.query_value("error").value_or("");
+  if (!is_error_code(code)) code.clear();
+  reader.here = code.empty() ? "/sign-in/error" : auth::with_query("/sign-in/error", "error", code);
+  const std::string heading = reader.text("service.error");
+  co_return pages_.page(reader, "error",
+                        {{"title", heading},
+                         {"heading", heading},
+                         {"message", reader.text(words_of_error(code))},
+                         {"detail", code},
+                         {"back_url", k_page},
+                         {"back_label", reader.text("service.back")},
+                         {"request_id", request.id}},
+                        400);
+}
+
+// --- Forms
+
+Task<web::Response> SignInPages::bluesky(Form form, web::Request request) {
+  std::string handle = form.text("handle");
+  std::erase(handle, ' ');
+  const auto answer = co_await api(std::move(request), "/bsky/sign-in",
+                                   {{"handle", handle}, {"callbackURL", next_url(form.callback)}});
+  if (answer.status == 200 && !string_at(answer, "url").empty()) co_return leave(form, answer);
+  co_return ways_in(
+      form, {.error = form.reader.text(answer.status == 429 ? "service.too_many" : "service.handle_failed"),
+             .handle = handle,
+             .status = answer.status == 429 ? 429 : 400});
+}
+
+Task<web::Response> SignInPages::email(Form form, web::Request request) {
+  const std::string email = form.text("email");
+  json::Object body{{"email", email}};
+  if (options_.code)
+    body.set("type", "sign-in");
+  else
+    body.set("callbackURL", next_url(form.callback)).set("errorCallbackURL", "/sign-in/error");
+  const auto answer = co_await api(std::move(request),
+                                   options_.code ? "/email-otp/send-verification-otp" : "/sign-in/magic-link",
+                                   std::move(body));
+  if (answer.status != 200)
+    co_return ways_in(form,
+                      {.error = words_of_failure(form, answer), .email = email, .status = answer.status});
+  if (options_.code)
+    co_return code_page(form,
+                        {.notice = form.text("resend").empty() ? "" : form.reader.text("code.sent_again")});
+  const auto minutes = std::chrono::ceil<std::chrono::minutes>(*options_.link_expires_in).count();
+  co_return page(form, "message",
+                 {{"heading", form.reader.text("code.heading")},
+                  {"message", form.reader.text("service.link_sent",
+                                               {{"email", email}, {"minutes", std::to_string(minutes)}})},
+                  {"good", true}},
+                 200);
+}
+
+Task<web::Response> SignInPages::code(Form form, web::Request request) {
+  std::string digits = form.text("code");
+  std::erase_if(digits, [](char c) { return c == ' ' || c == '-'; });
+  const auto answer = co_await api(std::move(request), "/sign-in/email-otp",
+                                   {{"email", form.text("email")}, {"otp", digits}});
+  if (answer.status == 200) co_return done(form, answer);
+  const bool busy = answer.status == 429;
+  co_return code_page(form, {.error = form.reader.text(busy ? "service.too_many" : "code.wrong"),
+                             .status = busy ? 429 : 400});
+}
+
+Task<web::Response> SignInPages::password(Form form, web::Request request) {
+  const std::string email = form.text("email");
+  const auto answer = co_await api(std::move(request), "/sign-in/email",
+                                   {{"email", email}, {"password", form.text("password")}});
+  if (answer.status == 200) co_return done(form, answer);
+  co_return ways_in(form, {.error = words_of_failure(form, answer), .email = email, .status = answer.status});
+}
+
+Task<web::Response> SignInPages::sign_out(Form form, web::Request request) {
+  const auto answer = co_await api(std::move(request), "/sign-out", {});
+  auto response = web::Response::redirect(303, form.reader.here);
+  hand_on_cookies(answer, response);
+  co_return response;
+}
+
+}  // namespace latchkey::service
