@@ -31,6 +31,7 @@ endfunction()
 embed(templates "${TEMPLATES}" templates)
 embed(static "${STATIC}" static_files)
 embed(messages "${MESSAGES}" messages)
+embed(config "${CONFIG}" config_files)
 
 file(WRITE ${OUT} "#include \"ui/embedded.h\"
 
@@ -46,6 +47,9 @@ ${static_files_body}}
 
 web::EmbeddedFiles messages() {
 ${messages_body}}
+
+web::EmbeddedFiles config_files() {
+${config_files_body}}
 
 }  // namespace latchkey::ui
 ")

@@ -1,5 +1,5 @@
 #pragma once
-// The files of ui/templates, ui/static and ui/messages, compiled in.
+// The files of ui/templates, ui/static, ui/messages and ui/config, compiled in.
 
 #include "web/embedded.h"
 
@@ -8,5 +8,6 @@ namespace latchkey::ui {
 web::EmbeddedFiles templates();
 web::EmbeddedFiles static_files();
 web::EmbeddedFiles messages();
+web::EmbeddedFiles config_files();
 
 }  // namespace latchkey::ui

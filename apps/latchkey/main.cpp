@@ -2,17 +2,16 @@
 
 #include <fmt/format.h>
 #include <malloc.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <set>
 
 #include "atproto/lexicon/network_resolver.h"
+#include "auth_command.h"
 #include "base/log.h"
 #include "config.h"
 #include "crypto/hash.h"
@@ -134,26 +133,7 @@ void clean_regularly(Executor& loop, signin::Epds* epds) {
 }
 
 Result<ServeConfig, Problems> configuration(Rng& rng) {
-  return read_config(
-      [](std::string_view name) -> std::optional<std::string> {
-        const char* value = std::getenv(std::string(name).c_str());
-        return value ? std::optional<std::string>(value) : std::nullopt;
-      },
-      [](std::string_view prefix) {
-        std::vector<std::string> names;
-        for (char** entry = environ; *entry; ++entry) {
-          const std::string_view text(*entry);
-          if (text.starts_with(prefix)) names.emplace_back(text.substr(0, text.find('=')));
-        }
-        return names;
-      },
-      rng);
-}
-
-int complain(const Problems& problems) {
-  fmt::print(stderr, "latchkey cannot start:\n");
-  for (const auto& problem : problems) fmt::print(stderr, "  - {}\n", problem);
-  return 2;
+  return read_config(process_environment(), process_environment_names(), rng);
 }
 
 std::optional<signin::SplitHostsOptions> split_hosts_of(const ServeConfig& config) {
@@ -262,14 +242,31 @@ int plc(std::uint16_t port, const std::string& data_dir) {
   return 0;
 }
 
-int migrate() {
+// What `migrate` is about is what is configured: a file, or BETTER_AUTH_URL, is `latchkey auth`.
+bool is_about_auth(const std::string& config_file) {
+  return !config_file.empty() ||
+         (process_environment()("BETTER_AUTH_URL") && !process_environment()("PDS_HOSTNAME"));
+}
+
+int migrate_serve(Apply apply) {
   OsRng rng;
   const auto config = configuration(rng);
   if (!config) return complain(config.error());
   auto db = store::open_database(config->database);
-  signin::migrate_epds(*db);
-  fmt::print("The database is up to date.\n");
-  return 0;
+  const auto missing = run(db->read([&](store::Tx& tx) { return signin::pending_epds(tx, db->engine()); }));
+  if (missing.empty()) {
+    fmt::print("Nothing to do: the database has everything.\n");
+    return 0;
+  }
+  for (const auto& step : missing)
+    fmt::print("{} step {} of {}\n", apply == Apply::yes ? "made:   " : "missing:", step.version,
+               step.component);
+  if (apply == Apply::yes) {
+    signin::migrate_epds(*db);
+    return 0;
+  }
+  fmt::print("\nNothing was changed. `latchkey migrate --apply` makes them.\n");
+  return 1;
 }
 
 struct InviteArguments {
@@ -353,7 +350,22 @@ int run_command(int argc, char** argv) {
       cli.add_subcommand("serve", "Run an ePDS, configured by PDS_*, AUTH_* and SMTP_* variables");
   auto* check_command =
       cli.add_subcommand("check-config", "Say what is missing or weak in the configuration of serve");
-  auto* migrate_command = cli.add_subcommand("migrate", "Bring the database of serve up to date");
+  bool check_auth = false;
+  std::string auth_file;
+  check_command->add_flag("--auth", check_auth, "The configuration of auth instead");
+  check_command->add_option("--config", auth_file, "The file of auth");
+
+  bool print_config = false;
+  auto* auth_command = cli.add_subcommand(
+      "auth", "Run users and sessions beside an app in any language, with Better Auth's routes");
+  auth_command->add_option("--config", auth_file, "A file such as --print-config prints");
+  auth_command->add_flag("--print-config", print_config, "Print a commented configuration file");
+
+  bool apply = false;
+  auto* migrate_command =
+      cli.add_subcommand("migrate", "Show what the database of auth, or of serve, lacks; or make it");
+  migrate_command->add_option("--config", auth_file, "The file of auth");
+  migrate_command->add_flag("--apply", apply, "Make it");
 
   std::string mail_address;
   auto* mail_command = cli.add_subcommand("mail", "Look after the mails of serve");
@@ -394,8 +406,13 @@ int run_command(int argc, char** argv) {
   }
   if (dev_command->parsed()) return dev(dev_args);
   if (serve_command->parsed()) return serve();
-  if (check_command->parsed()) return check_config();
-  if (migrate_command->parsed()) return migrate();
+  if (auth_command->parsed()) return print_config ? print_auth_config() : serve_auth(auth_file, wait_for_end);
+  if (check_command->parsed())
+    return check_auth || !auth_file.empty() ? check_auth_config(auth_file) : check_config();
+  if (migrate_command->parsed()) {
+    const Apply how = apply ? Apply::yes : Apply::no;
+    return is_about_auth(auth_file) ? migrate_auth(auth_file, how) : migrate_serve(how);
+  }
   if (invite_create->parsed()) return create_invite(invite_args);
   if (invite_list->parsed()) return list_invites();
   if (invite_disable->parsed()) return disable_invite(invite_args);
