@@ -54,6 +54,17 @@ class Parts {
     }
     auto options = config_.service;
     options.providers = social_providers(config_.providers, fetch_, clock_);
+    if (config_.bluesky)
+      options.bluesky =
+          auth::atproto({.fetch = fetch_,
+                         .resolver = resolver_,
+                         .private_keys = config_.bluesky->private_keys,
+                         .client = config_.bluesky->client,
+                         .disable_sign_up = config_.bluesky->disable_sign_up,
+                         .profile_sync = config_.bluesky->profile_sync,
+                         .plain_http = config_.private_network ? oauth::client::PlainHttp::loopback
+                                                               : oauth::client::PlainHttp::refuse,
+                         .allowed_calls = config_.bluesky->allowed_calls});
     service_.emplace(std::move(options), service::ServiceParts{*db_, fetch_, mailer_ ? &*mailer_ : nullptr,
                                                                passwords_, clock_, rng_});
   }

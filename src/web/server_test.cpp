@@ -38,6 +38,10 @@ Task<Response> echo(Request r) {
   json::Object out{{"method", r.method}, {"path", r.path}, {"query", r.query}, {"host", r.host}};
   out.set("ip", r.remote_ip).set("scheme", r.scheme).set("id", r.id).set("body", r.body);
   out.set("fields", static_cast<std::int64_t>(r.headers.size()));
+  std::string forwarded;
+  for (const auto* name : {"x-forwarded-host", "x-forwarded-uri", "x-forwarded-method"})
+    for (const auto& value : r.headers.all(name)) forwarded += value + " ";
+  out.set("forwarded", forwarded);
   co_return Response::json(std::move(out));
 }
 
@@ -557,6 +561,22 @@ TEST(Server, ForwardedHeadersOfStrangersAreIgnored) {  // attacks.md 17
   EXPECT_EQ(*a.string_at("scheme"), "http");
   EXPECT_EQ(*a.string_at("host"), "a");
   EXPECT_NE(*a.string_at("id"), "mine");
+}
+
+TEST(Server, AttackForwardAuth_WhatWasAskedForIsWhatATrustedProxySays) {
+  constexpr const char* k_says =
+      "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-Host: b\r\nX-Forwarded-Host: c\r\nX-Forwarded-Uri: /d\r\n"
+      "X-Forwarded-Method: PUT\r\n\r\n";
+  Running stranger;
+  RawClient c(stranger.port);
+  c.send(k_says);
+  EXPECT_EQ(*body_of(c.read_answer()).string_at("forwarded"), "");
+  auto o = options();
+  o.trusted_proxies = {"127.0.0.1"};
+  Running proxy(o);
+  RawClient p(proxy.port);
+  p.send(k_says);
+  EXPECT_EQ(*body_of(p.read_answer()).string_at("forwarded"), "b c /d PUT ");
 }
 
 struct Forwarded {
