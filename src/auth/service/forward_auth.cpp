@@ -27,9 +27,9 @@ bool goes_to_a_page(const web::Request& request) {
   return request.headers.get("accept").find("text/html") != std::string_view::npos;
 }
 
-void add(web::Response& response, const char* name, const json::Value* value) {
-  if (value && value->string() && !value->string()->empty())
-    response.header(name, header_value(*value->string()));
+std::string field(const auth::User& user, std::string_view name) {
+  const json::Value* value = user.fields.find(name);
+  return value && value->string() ? *value->string() : std::string();
 }
 
 }  // namespace
@@ -51,9 +51,9 @@ Task<web::Response> ForwardAuth::answer(web::Request request) {
   const auth::User& user = who->user;
   web::Response response = web::Response::empty(200);
   response.header("x-auth-user", header_value(user.id));
-  add(response, "x-auth-did", user.fields.find(k_did));
-  add(response, "x-auth-handle", user.fields.find(k_handle));
-  if (user.email_verified) response.header("x-auth-email", header_value(user.email));
+  response.header("x-auth-did", header_value(field(user, k_did)));
+  response.header("x-auth-handle", header_value(field(user, k_handle)));
+  response.header("x-auth-email", user.email_verified ? header_value(user.email) : std::string());
   co_return response;
 }
 

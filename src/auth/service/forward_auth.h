@@ -2,8 +2,8 @@
 // Answers a reverse proxy that asks who somebody is before it hands a request on (nginx's auth_request,
 // Caddy's forward_auth). docs/auth-service.md says what to configure there.
 //
-//   200  X-Auth-User: <user id>, and X-Auth-Did, X-Auth-Handle, X-Auth-Email (only a verified address) as far
-//        as there are some
+//   200  X-Auth-User: <user id>, X-Auth-Did, X-Auth-Handle and X-Auth-Email (only a verified address); empty
+//        where there is none, so that a proxy that copies them always replaces what a client sent
 //   302  to the sign-in page, for a browser that goes somewhere; it comes back to where it wanted to
 //   401  for everything else
 //

@@ -43,14 +43,17 @@ TEST(ForwardAuth, SaysWhoSomebodyIs) {
   }
 }
 
-TEST(ForwardAuth, LeavesOutWhatThereIsNot) {
+// Caddy 2.6 copies a header that is absent as the text of its placeholder, and leaves a client's in its place
+// in other versions.
+TEST(ForwardAuth, SaysNothingInEveryHeaderThatHasNothing) {
   TestService s;
   const auto r = s.send(asked(s.sign_up("alice@example.com")));
   EXPECT_EQ(r.status, 200);
-  EXPECT_TRUE(r.headers.has("x-auth-user"));
-  EXPECT_FALSE(r.headers.has("x-auth-did"));
-  EXPECT_FALSE(r.headers.has("x-auth-handle"));
-  EXPECT_FALSE(r.headers.has("x-auth-email")) << "not verified";
+  EXPECT_EQ(r.headers.get("x-auth-user").size(), 32u);
+  for (const char* name : {"x-auth-did", "x-auth-handle", "x-auth-email"}) {
+    EXPECT_EQ(r.headers.count(name), 1u) << name;
+    EXPECT_EQ(r.headers.get(name), "") << name;
+  }
 }
 
 TEST(ForwardAuth, KnowsBearerTokensWhenTheyAreOn) {
@@ -165,7 +168,7 @@ TEST(ForwardAuth, AttackForwardAuth_HeadersInsideOfNames) {
   const auto cookie = s.sign_up("alice@example.com", {{"bskyHandle", "x\r\nX-Auth-Did: did:plc:evil"}});
   const auto r = s.send(asked(cookie));
   EXPECT_EQ(r.status, 200);
-  EXPECT_FALSE(r.headers.has("x-auth-did"));
+  EXPECT_EQ(r.headers.get("x-auth-did"), "");
   EXPECT_EQ(r.headers.get("x-auth-handle"), "x%0D%0AX-Auth-Did:%20did:plc:evil");
 }
 
