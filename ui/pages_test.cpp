@@ -100,7 +100,15 @@ json::Object hostile_view() {
                                  "code",
                                  "name",
                                  "service_name",
-                                 "minutes"});
+                                 "minutes",
+                                 "callback",
+                                 "api",
+                                 "digits",
+                                 "different_url",
+                                 "passkey_next",
+                                 "target_host",
+                                 "words",
+                                 "action_url"});
   view.set("detail", k_hostile);
   view.set("languages", json::Array{list_item({"language_tag", "language_name", "language_url"})});
   for (const char* flag : {"has_languages", "has_providers", "has_messages", "selected", "record", "good"})
@@ -112,7 +120,9 @@ json::Object hostile_view() {
   auto mail = list_item({"mail_url", "mail_to", "mail_subject", "mail_at", "mail_at_iso"});
   mail.set("mail_selected", true);
   view.set("messages", json::Array{mail});
-  for (const char* flag : {"has_others", "has_apps", "stay"}) view.set(flag, true);
+  for (const char* flag : {"has_others", "has_apps", "stay", "with_handle", "with_email", "with_both",
+                           "with_others", "with_code", "with_link", "with_password", "with_passkey"})
+    view.set(flag, true);
   view.set("others", json::Array{list_item({"other_handle", "other_did"})});
   auto app = list_item({"app_name", "app_host", "app_initial"});
   auto session = list_item({"session_id", "session_ip", "session_created", "session_created_iso",

@@ -27,6 +27,9 @@ bool goes_to_a_page(const web::Request& request) {
   return request.headers.get("accept").find("text/html") != std::string_view::npos;
 }
 
+/// Placeholders of users without an address are no addresses (RFC 2606 §2), whoever called them verified.
+bool is_reachable(const auth::User& user) { return user.email_verified && !user.email.ends_with(".invalid"); }
+
 std::string field(const auth::User& user, std::string_view name) {
   const json::Value* value = user.fields.find(name);
   return value && value->string() ? *value->string() : std::string();
@@ -53,7 +56,7 @@ Task<web::Response> ForwardAuth::answer(web::Request request) {
   response.header("x-auth-user", header_value(user.id));
   response.header("x-auth-did", header_value(field(user, k_did)));
   response.header("x-auth-handle", header_value(field(user, k_handle)));
-  response.header("x-auth-email", user.email_verified ? header_value(user.email) : std::string());
+  response.header("x-auth-email", is_reachable(user) ? header_value(user.email) : std::string());
   co_return response;
 }
 

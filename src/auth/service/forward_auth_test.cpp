@@ -56,6 +56,12 @@ TEST(ForwardAuth, SaysNothingInEveryHeaderThatHasNothing) {
   }
 }
 
+TEST(ForwardAuth, APlaceholderIsNoAddress) {
+  TestService s;
+  const auto cookie = s.sign_up("did_plc_x@bsky.placeholder.invalid", {}, true);
+  EXPECT_EQ(s.send(asked(cookie)).headers.get("x-auth-email"), "");
+}
+
 TEST(ForwardAuth, KnowsBearerTokensWhenTheyAreOn) {
   TestService s([](ServiceOptions& o) { o.bearer = true; });
   const auto cookie = s.sign_up("alice@example.com");

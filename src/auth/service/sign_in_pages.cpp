@@ -179,7 +179,8 @@ web::Response SignInPages::signed_in(const Form& form, const auth::User& user) c
     return value && value->string() ? *value->string() : std::string();
   };
   const std::string did = text("bskyDid"), handle = text("bskyHandle");
-  const std::string email = user.email_verified ? user.email : std::string();
+  const bool placeholder = user.email.ends_with(".invalid");  // RFC 2606 §2
+  const std::string email = user.email_verified && !placeholder ? user.email : std::string();
   std::string name = signin::plain_name(user.name);
   if (name.empty()) name = !handle.empty() ? "@" + handle : !email.empty() ? email : user.id;
   json::Object view{
