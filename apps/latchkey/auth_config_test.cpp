@@ -47,6 +47,7 @@ class AuthConfiguration : public ::testing::Test {
     env_ = {{"BETTER_AUTH_URL", "https://app.example.com"},
             {"LATCHKEY_AUTH_PASSWORD", "true"},
             {"LATCHKEY_AUTH_DATA_DIRECTORY", dir_ + "/data"}};
+    std::filesystem::create_directories(dir_ + "/pages");
     std::ofstream(dir_ + "/key.pem") << k_pem;
     std::ofstream(dir_ + "/dkim.pem") << k_ed25519_pem;
   }
@@ -162,8 +163,8 @@ std::vector<Key> keys() {
        [](const AuthConfig& c) { return text(c.service.forward_auth == service::Switch::off); }, "yes"},
       {"signInPage", "false", "false",
        [](const AuthConfig& c) { return text(c.service.sign_in_page == service::Switch::off); }, "yes"},
-      {"templateDirectory", R"("/tmp")", "/tmp", service(&service::ServiceOptions::template_directory),
-       "/tmp"},
+      {"templateDirectory", R"("$DIR/pages")", "$DIR/pages",
+       service(&service::ServiceOptions::template_directory), "$DIR/pages"},
       {"privateNetwork", "true", "true", [](const AuthConfig& c) { return text(c.private_network); }, "yes"},
       {"caFile", R"("/tmp/ca.pem")", "/tmp/ca.pem", [](const AuthConfig& c) { return c.ca_file; },
        "/tmp/ca.pem"},
@@ -398,7 +399,8 @@ TEST_F(AuthConfiguration, KnowsNoOtherKeys) {
   };
   const Row rows[] = {
       {"# a comment\nbaseUrl = \"x\"", "auth.toml, line 2: there is no key baseUrl; did you mean baseURL?"},
-      {"[session]\n\nexpires = 1", "auth.toml, line 3: there is no key session.expires"},
+      {"[session]\n\nexpires = 1",
+       "auth.toml, line 3: there is no key session.expires; did you mean session.expiresIn?"},
       {"[sessions]\nexpiresIn = 1", "auth.toml, line 1: there is no key sessions"},
       {"session = 1",
        "auth.toml, line 1: session is a section: [session] on a line of its own, its keys below"},
@@ -493,8 +495,10 @@ TEST_F(AuthConfiguration, RefusesWhatCannotWork) {
       {{{"LATCHKEY_AUTH_PASSWORD_REQUIRE_VERIFICATION", "true"}},
        "LATCHKEY_AUTH_PASSWORD_REQUIRE_VERIFICATION is on",
        "no mail"},
-      {{{"SMTP_FROM", "a@example.com"}}, "SMTP_HOST is missing", "half of a mail server"},
-      {{{"SMTP_HOST", "smtp.example.com"}}, "SMTP_FROM is missing", "the other half"},
+      {{{"SMTP_FROM", "a@example.com"}},
+       "SMTP_HOST (mail.host in the file) is missing",
+       "half of a mail server"},
+      {{{"SMTP_HOST", "smtp.example.com"}}, "SMTP_FROM (mail.from in the file) is missing", "the other half"},
       {{{"LATCHKEY_AUTH_PASSWORD_MIN_LENGTH", "129"}},
        "LATCHKEY_AUTH_PASSWORD_MIN_LENGTH is 129",
        "more than most"},
