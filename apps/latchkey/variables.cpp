@@ -98,7 +98,8 @@ std::vector<std::string> Variables::list(std::string_view name) const {
   for (std::size_t at = 0; at < value.size();) {
     const auto comma = std::min(value.find(',', at), value.size());
     std::string item = value.substr(at, comma - at);
-    std::erase(item, ' ');
+    item.erase(0, item.find_first_not_of(' '));
+    item.erase(item.find_last_not_of(' ') + 1);
     if (!item.empty()) out.push_back(std::move(item));
     at = comma + 1;
   }

@@ -32,7 +32,7 @@ class Variables {
   /// What a page may link to or show: a scheme such as javascript: would run in it.
   std::optional<std::string> web_url(std::string_view name);
   std::optional<web::Color> color(std::string_view name);
-  /// Separated by commas.
+  /// Separated by commas, and spaces around them.
   std::vector<std::string> list(std::string_view name) const;
   /// A secret that was set must be a good one; one that was not is std::nullopt.
   std::optional<Secret<std::string>> secret(std::string_view name, std::size_t min_length);

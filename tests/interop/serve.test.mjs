@@ -134,6 +134,20 @@ describe('latchkey serve', () => {
   })
 })
 
+it('latchkey migrate shows what the database of serve lacks, makes it, and then has nothing to do', async (t) => {
+  const server = await Server.prepare(t)
+  const shown = await server.command('migrate')
+  assert.equal(shown.code, 1, shown.stderr)
+  assert.match(shown.stdout, /^missing: step 1 of pds$/m)
+  assert.match(shown.stdout, /Nothing was changed/)
+  const made = await server.command('migrate', '--apply')
+  assert.equal(made.code, 0, made.stderr)
+  assert.match(made.stdout, /^made: {4}step 1 of pds$/m)
+  const again = await server.command('migrate')
+  assert.equal(again.code, 0)
+  assert.match(again.stdout, /^Nothing to do/)
+})
+
 describe('latchkey serve does not start', () => {
   const good = (dataDir) => ({
     ...clean,

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/encoding.h"
 #include "crypto/hash.h"
@@ -150,7 +151,7 @@ web::Response SignInPages::ways_in(const Form& form, Say say) const {
                     {"with_link", link},
                     {"with_password", password},
                     {"with_passkey", options_.passkeys},
-                    {"with_others", (options_.bluesky || email) && !providers.empty()},
+                    {"with_others", options_.bluesky || email},
                     {"email_action", password ? "/sign-in/password" : "/sign-in/email"},
                     {"passkey_next", next_url(form.callback)},
                     {"email", say.email},
@@ -180,9 +181,10 @@ web::Response SignInPages::signed_in(const Form& form, const auth::User& user) c
   };
   const std::string did = text("bskyDid"), handle = text("bskyHandle");
   const bool placeholder = user.email.ends_with(".invalid");  // RFC 2606 §2
-  const std::string email = user.email_verified && !placeholder ? user.email : std::string();
+  std::string email = user.email_verified && !placeholder ? user.email : std::string();
   std::string name = signin::plain_name(user.name);
-  if (name.empty()) name = !handle.empty() ? "@" + handle : !email.empty() ? email : user.id;
+  if (name.empty())
+    name = !handle.empty() ? "@" + handle : !email.empty() ? std::exchange(email, {}) : user.id;
   json::Object view{
       {"name", name}, {"email", email}, {"handle", handle}, {"did", did}, {"next_url", form.callback}};
   const std::string host = host_of(auth_.absolute(form.callback));
