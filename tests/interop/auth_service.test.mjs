@@ -9,8 +9,8 @@ import { authClient } from './lib/auth-client.mjs'
 import { AuthService } from './lib/auth-service.mjs'
 import { Browser } from './lib/browser.mjs'
 import { desktop, phone, scene, startChromium, Visitor } from './lib/chromium.mjs'
-import { freshEmail, ofThisSuite } from './lib/network.mjs'
-import { button, go } from './lib/person.mjs'
+import { freshEmail, Network, ofThisSuite } from './lib/network.mjs'
+import { button, go, passThrough } from './lib/person.mjs'
 
 const ok = ({ data, error }) => {
   assert.equal(error, null)
@@ -181,9 +181,12 @@ describe('latchkey auth is configured', () => {
 
 describe('the sign-in pages of latchkey auth', () => {
   const suite = ofThisSuite()
-  let service, chromium
+  let service, chromium, network
   before(async () => {
-    service = await AuthService.forTest(suite, { file: `${ways}[atproto]\nenabled = true\n` })
+    network = await Network.forTest(suite)
+    service = await AuthService.forTest(suite, {
+      file: `privateNetwork = true\n${ways}[atproto]\nenabled = true\nplcDirectory = "${network.urls.plc}"\n`,
+    })
     chromium = await startChromium(suite)
   })
   const screens = [
@@ -209,6 +212,19 @@ describe('the sign-in pages of latchkey auth', () => {
       await visitor.look('you')
       await go(page, button(page, 'Sign out'))
       await page.getByLabel('E-mail address').waitFor()
+    }))
+
+  for (const javaScript of [true, false])
+    it(`lead to the server of a Bluesky account and back${javaScript ? '' : ', without JavaScript'}`, scene(async () => {
+      const visitor = await Visitor.open(chromium, { javaScript })
+      const { page } = visitor
+      await page.goto(`${service.origin}/sign-in?callbackURL=%2Fsign-in%3Flang%3Den`)
+      await page.getByLabel('Bluesky handle').fill(network.urls.pds)
+      await button(page, 'Continue with Bluesky').click()
+      await page.waitForURL(`${network.urls.auth}/**`)
+      await passThrough(page, network, freshEmail(), { origin: service.origin, javaScript })
+      await page.getByText('You are signed in to Our Notes as').waitFor()
+      assert.match(await page.locator('.mono').innerText(), /^did:plc:/)
     }))
 
   it('a code that is wrong is asked for again, and nobody is signed in', async () => {

@@ -99,6 +99,7 @@ for (const [name, start] of Object.entries({ nginx, caddy })) {
           [atproto]
           enabled = true
           plcDirectory = "${network.urls.plc}"
+          allowedCalls = ["com.atproto.server.getSession"]
         `,
       })
       await start(suite, { publicPort, app: app.port, service: service.port })
@@ -168,6 +169,14 @@ for (const [name, start] of Object.entries({ nginx, caddy })) {
       assert.equal(seen(back).path, '/notes/1')
       assert.match(identity(back)['x-auth-did'], /^did:plc:[a-z2-7]{24}$/)
       assert.ok(identity(back)['x-auth-user'])
+
+      // And calls its server for the person, as far as the operator allows it.
+      const scripts = { 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty', 'sec-fetch-site': 'same-origin' }
+      const allowed = await ask(person, '/api/auth/bsky/xrpc/com.atproto.server.getSession', scripts)
+      assert.equal(JSON.parse(allowed.text).did, identity(back)['x-auth-did'])
+      const refused = await ask(person, '/api/auth/bsky/xrpc/com.atproto.server.checkAccountStatus', scripts)
+      assert.equal(refused.status, 403)
+      assert.equal(JSON.parse(refused.text).code, 'CALL_NOT_ALLOWED')
     })
 
     // Everything that some app reads as one of the four headers.
