@@ -1,0 +1,32 @@
+# find_package(latchkey) → latchkey::protocol, latchkey::oauth_client, latchkey::auth (docs/cpp-library.md).
+
+# Said here rather than left to crashes: older ones miscompile coroutines, in headers too.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 14)
+  set(latchkey_FOUND FALSE)
+  set(latchkey_NOT_FOUND_MESSAGE "GCC ${CMAKE_CXX_COMPILER_VERSION} miscompiles coroutines; use clang-19 or GCC 14.")
+  return()
+endif()
+
+include(CMakeFindDependencyMacro)
+find_dependency(Threads)
+find_dependency(fmt)
+find_dependency(simdjson)
+find_dependency(OpenSSL)
+find_dependency(CURL)
+find_dependency(SQLite3)
+find_dependency(PkgConfig)
+foreach(module SECP256K1=libsecp256k1 CARES=libcares FIDO2=libfido2)
+  string(REPLACE "=" ";" module ${module})
+  list(GET module 0 prefix)
+  list(GET module 1 package)
+  if(NOT TARGET PkgConfig::${prefix})
+    pkg_check_modules(${prefix} QUIET IMPORTED_TARGET ${package})
+  endif()
+  if(NOT TARGET PkgConfig::${prefix})
+    set(latchkey_FOUND FALSE)
+    set(latchkey_NOT_FOUND_MESSAGE "latchkey needs ${package} (pkg-config).")
+    return()
+  endif()
+endforeach()
+
+include(${CMAKE_CURRENT_LIST_DIR}/latchkeyTargets.cmake)
