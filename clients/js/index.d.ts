@@ -6,24 +6,36 @@ export type Options = BetterFetchOption & { disableSignal?: boolean }
 /** `{ data, error }`, or with `throw: true` the data alone. */
 type Answer<Data, Failure, O> = Promise<BetterFetchResponse<Data, Failure, O extends { throw: true } ? true : false>>
 
-/** Why the server refused. `code` is one of its codes, e.g. `INVALID_HANDLE`. */
-export type AuthError = { code?: string; message?: string }
+/** Why the server refused; better-auth's own codes can come too. */
+export type AuthError = { code?: ErrorCode | (string & {}); message?: string }
+export type ErrorCode =
+  | 'INVALID_HANDLE'
+  | 'AUTHORIZATION_FAILED'
+  | 'ACCOUNT_LINKING_DISABLED'
+  | 'SIGNUP_DISABLED'
+  | 'SESSION_NOT_FOUND'
+  | 'BSKY_SESSION_ENDED'
+  | 'CALL_NOT_ALLOWED'
+  | 'PDS_UNREACHABLE'
 
 /** Why a call was refused: by the account's server, with the error's name in its lexicon, or by yours (`code`). */
-export type XrpcError = { error?: string; code?: string; message?: string }
+export type XrpcError = AuthError & { error?: string }
 
 /** Where the browser goes. It is already on its way, unless the client's default plugins are off. */
 export type Redirect = { url: string; redirect: boolean }
 
-export type BskySession = { active: boolean; did: string }
+export type BskyStatus = { active: true; did: string; handle?: string } | { active: false }
 
-/** With the profile as it is now. */
-export type BskyProfile = BskySession & {
-  handle?: string | null
-  displayName?: string | null
-  description?: string | null
-  avatar?: string | null
-  banner?: string | null
+/** With the profile as it is now. `handle` is "handle.invalid" when it does not resolve to the account. */
+export type BskySession = {
+  active: true
+  did: string
+  handle: string
+  pdsUrl: string
+  displayName?: string
+  description?: string
+  avatar?: string
+  banner?: string
 }
 
 /** Query parameters: a list is sent as the same name several times. Missing values are left out. */
@@ -55,10 +67,10 @@ export interface AtprotoActions {
     ) => Answer<Redirect, AuthError, O>
   }
   bsky: {
-    /** Whether the server can still act for the user, and the profile, fetched now. */
-    getSession: <O extends Options = {}>(data?: { fetchOptions?: O }, options?: O) => Answer<BskyProfile, AuthError, O>
+    /** The account the server can act for, and its profile, fetched now. `SESSION_NOT_FOUND` when it can no longer. */
+    getSession: <O extends Options = {}>(data?: { fetchOptions?: O }, options?: O) => Answer<BskySession, AuthError, O>
     /** Whether the server can still act for the user. Fetches no profile. */
-    restore: <O extends Options = {}>(data?: { fetchOptions?: O }, options?: O) => Answer<BskySession, AuthError, O>
+    restore: <O extends Options = {}>(data?: { fetchOptions?: O }, options?: O) => Answer<BskyStatus, AuthError, O>
     /** Ends what the server may do for the user, at the account's own server too. Then `useSession` looks again. */
     signOut: <O extends Options = {}>(data?: { fetchOptions?: O }, options?: O) => Answer<{ success: boolean }, AuthError, O>
     call: Xrpc

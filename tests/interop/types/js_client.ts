@@ -10,7 +10,9 @@ const same = <A, B>(_: Equal<A, B>) => {}
 
 export async function signIn() {
   const { data, error } = await client.signIn.bsky({ handle: 'alice.test', callbackURL: '/dashboard' })
-  if (error) return same<typeof error.code, string | undefined>(true)
+  if (error?.code === 'SIGNUP_DISABLED') return
+  // @ts-expect-error after an error there is no data
+  if (error) return data.url
   same<typeof data, { url: string; redirect: boolean }>(true)
   await client.signIn.bsky({ handle: 'alice.test' }, { onSuccess: () => {} })
   await client.signIn.bsky({ handle: 'alice.test', fetchOptions: { headers: { 'x-request': '1' } } })
@@ -27,11 +29,11 @@ export async function signIn() {
 export async function session() {
   const { data } = await client.bsky.getSession()
   same<NonNullable<typeof data>['did'], string>(true)
-  const handle: string | null | undefined = data?.handle
+  const handle: string | undefined = data?.handle
   const thrown = await client.bsky.restore({ fetchOptions: { throw: true } })
-  same<(typeof thrown)['active'], boolean>(true)
-  // @ts-expect-error the light check knows no handle
-  thrown.handle
+  if (thrown.active) same<(typeof thrown)['did'], string>(true)
+  // @ts-expect-error nobody is there who could have a handle
+  else thrown.handle
   const ended = await client.bsky.signOut()
   same<NonNullable<(typeof ended)['data']>['success'], boolean>(true)
   // @ts-expect-error there is no such call
