@@ -149,7 +149,7 @@ describe('beast-app', () => {
     const { client, person } = authClient({ baseURL: app.url, person: browser(), plugins: [atprotoAuthClient()] })
     const hello = async () => (await person.request(app.url)).text
     assert.equal(await hello(), 'Please sign in.\n')
-    assert.equal((await client.signIn.bsky({ handle: 'nobody-at-all.test' })).error.code, 'INVALID_HANDLE')
+    assert.equal((await client.signIn.bsky({ handle: 'alice' })).error.code, 'INVALID_HANDLE')
     assert.equal((await client.bsky.getSession()).error.status, 401)
 
     const started = await client.signIn.bsky({ handle, callbackURL: '/' })
@@ -200,15 +200,18 @@ describe('beast-app', () => {
       route.fulfill({ contentType: 'text/html', body: `<!doctype html><html lang="en"><title>The app</title><link rel="icon" href="data:,"><script>${outputFiles[0].text.replaceAll('</script', '<\\/script')}</script>` }),
     )
     const { page } = visitor
-    const seen = (value) => eventually(`useSession with ${value}`, async () => (await page.evaluate(() => window.seen.at(-1))) === value)
+    const seen = (value) => eventually(`useSession with ${value}`, async () => (await page.evaluate(() => window.seen?.at(-1))) === value)
     await page.goto(`${app.url}/page`)
     await seen(null)
     await Promise.all([
       page.waitForURL((url) => url.origin === network.urls.pds),
-      page.evaluate((handle) => void window.client.signIn.bsky({ handle, callbackURL: '/page' }), handle),
+      page.evaluate((handle) => void window.client.signIn.bsky({ handle, callbackURL: '/' }), handle),
     ])
-    await passThrough(page, network, email, { origin: app.url })
-    await page.waitForURL(`${app.url}/page`)
+    // The first mail to this address, which may be there by now.
+    const mailbox = { mails: async () => [], codeAfter: (to, seen) => network.codeAfter(to, seen) }
+    await passThrough(page, mailbox, email, { origin: app.url })
+    await page.getByText(`Hello, @${handle}.`).waitFor()
+    await page.goto(`${app.url}/page`)
     await seen(did)
     assert.deepEqual(await page.evaluate(async () => (await window.client.bsky.restore()).data), { active: true, did, handle })
     assert.equal(await page.evaluate(async () => (await window.client.bsky.call('com.atproto.server.getSession')).data.handle), handle)
