@@ -58,14 +58,22 @@ inline web::Request from_beast(BeastRequest in, const asio::ip::tcp::endpoint& p
   return out;
 }
 
-inline BeastResponse to_beast(web::Response in, unsigned version, bool keep_alive) {
+/// What has to be known of a request when its answer is ready.
+struct Asked {
+  unsigned version;
+  bool keep_alive;
+  bool head;
+};
+
+inline BeastResponse to_beast(web::Response in, const Asked& asked) {
   web::add_data_headers(in, false);
-  BeastResponse out(static_cast<http::status>(in.status), version);
+  BeastResponse out(static_cast<http::status>(in.status), asked.version);
   for (const auto& [name, value] : in.headers) out.insert(name, value);  // there can be several set-cookie
   out.body() =
       in.shared_body ? std::string(in.shared_body->begin(), in.shared_body->end()) : std::move(in.body);
-  out.keep_alive(keep_alive);
+  out.keep_alive(asked.keep_alive);
   out.prepare_payload();
+  if (asked.head) out.body().clear();  // RFC 9110 §9.3.2: the header fields of a GET, and nothing behind them
   return out;
 }
 

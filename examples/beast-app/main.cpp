@@ -50,11 +50,11 @@ asio::awaitable<void> serve(tcp::socket socket, BeastExecutor* executor, web::Ha
     parser.body_limit(1 << 20);
     co_await http::async_read(stream, buffer, parser, asio::use_awaitable);
     keep_alive = parser.keep_alive();
-    const unsigned version = parser.get().version();
+    const Asked asked{parser.get().version(), keep_alive, parser.get().method() == http::verb::head};
     stream.expires_never();  // the handler has limits of its own
     web::Response response = co_await ask(executor, handler, from_beast(parser.release(), peer));
     stream.expires_after(std::chrono::seconds(30));
-    const BeastResponse out = to_beast(std::move(response), version, keep_alive);
+    const BeastResponse out = to_beast(std::move(response), asked);
     co_await http::async_write(stream, out, asio::use_awaitable);
   }
 } catch (const std::exception&) {  // gone, too slow, or no HTTP

@@ -1,6 +1,7 @@
 // The programs of examples/ at a local network, as people use them.
 import assert from 'node:assert/strict'
 import { readFile, stat } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { before, describe, it } from 'node:test'
 import { build } from 'esbuild'
@@ -177,6 +178,19 @@ describe('beast-app', () => {
     assert.match(await hello(), /^Hello, /)
     await client.signOut()
     assert.equal(await hello(), 'Please sign in.\n')
+  })
+
+  it('answers one request after the other on a connection, HEAD without a body', async (t) => {
+    const { url } = await start(t)
+    const { port, host } = new URL(url)
+    const socket = connect(Number(port), '127.0.0.1')
+    socket.write(`HEAD / HTTP/1.1\r\nHost: ${host}\r\n\r\nGET /nothing HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)
+    let heard = ''
+    for await (const chunk of socket) heard += chunk
+    const [head, second, body] = heard.split('\r\n\r\n')
+    assert.match(head, /^HTTP\/1\.1 200 .*^content-length: 16\r?$/ims)
+    assert.match(second, /^HTTP\/1\.1 404 /)
+    assert.equal(JSON.parse(body).error, 'NotFound')
   })
 
   it('with the client of better-auth in Chromium', scene(async (t) => {
