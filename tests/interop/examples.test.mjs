@@ -5,6 +5,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { before, describe, it } from 'node:test'
 import { build } from 'esbuild'
+import { act, openAccount } from './lib/account.mjs'
 import { authClient } from './lib/auth-client.mjs'
 import { Browser, signIn } from './lib/browser.mjs'
 import { scene, startChromium, Visitor } from './lib/chromium.mjs'
@@ -116,6 +117,21 @@ describe('bot', () => {
     assert.deepEqual((await posts(did)).sort(), ['It rains.', 'It still rains.', 'The moon!', 'The sun!'])
     // What it may do is to post.
     assert.doesNotMatch(await readFile(database, 'latin1'), /refresh_token|access_token/)
+  })
+
+  it('asks again when its owner has taken the access away', async (t) => {
+    const { did, handle, email } = await account()
+    const database = join(await temporaryFolder(t), 'bot.db')
+    const say = async (text) => {
+      const bot = new Example(t, 'bot', [...dev(), database, handle, text])
+      await obey(bot, email)
+      assert.equal(await bot.ended, 0, bot.stderr)
+    }
+    await say('Hello.')
+    const owner = browser()
+    await act(owner, await openAccount(network, owner, email), '/account/sessions/revoke-all', { apps: () => true })
+    await say('Hello again.')
+    assert.deepEqual((await posts(did)).sort(), ['Hello again.', 'Hello.'])
   })
 
   it('asks again when somebody else is to post', async (t) => {
