@@ -49,7 +49,10 @@ export type Call = Omit<Options, 'body' | 'method' | 'params' | 'query'> & {
   method?: 'GET' | 'POST'
 }
 
-/** Calls an XRPC method of the account's server as the user, as far as your server allows the method. */
+/**
+ * Calls an XRPC method of the account's server as the user, as far as your server allows the method. Answers with what is no JSON
+ * are a text or a Blob.
+ */
 export interface Xrpc {
   <Output = unknown>(nsid: string, call: Call & { throw: true }): Promise<Output>
   <Output = unknown>(nsid: string, call?: Call): Promise<BetterFetchResponse<Output, XrpcError>>

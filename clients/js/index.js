@@ -5,6 +5,15 @@
 
 const nsid = /^[a-z][a-z0-9-]*(\.[a-z0-9-]+)+\.[a-z][a-z0-9]*$/i // https://atproto.com/specs/nsid
 
+/** What a method answers is somebody's data: a text that looks like a date stays a text. */
+function plain(text) {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text || null
+  }
+}
+
 /** @type {typeof import('./index.js').atprotoAuthClient} */
 export const atprotoAuthClient = () => ({
   id: 'bsky',
@@ -24,8 +33,7 @@ export const atprotoAuthClient = () => ({
       call: async (method, { params, input, ...options } = {}) => {
         if (!nsid.test(method)) throw new TypeError(`not an NSID: ${method}`) // it would be another path
         return $fetch(`/bsky/xrpc/${method}`, {
-          // Records and what is in them are the user's data: a text that looks like a date stays a text.
-          jsonParser: (text) => (text ? JSON.parse(text) : null),
+          jsonParser: plain,
           method: input === undefined ? 'GET' : 'POST',
           ...options,
           query: params,

@@ -243,6 +243,17 @@ describe('bsky.call', () => {
     assert.equal(server.last.body.length, 0)
   })
 
+  it('answers with what is no JSON as it is', async (t) => {
+    const { server, client } = await setUp(t)
+    const asked = 'GET /api/auth/bsky/xrpc/com.example.thing'
+    for (const [type, text] of [['text/plain', 'hello'], ['text/plain', ''], ['application/json', '']]) {
+      server.at(asked, { text, type })
+      assert.deepEqual(await client.bsky.call('com.example.thing'), { data: text || null, error: null })
+    }
+    server.at(asked, { text: 'CAR', type: 'application/vnd.ipld.car' })
+    assert.equal(await (await client.bsky.call('com.example.thing')).data.text(), 'CAR')
+  })
+
   it('hands the error of the method on', async (t) => {
     const { server, client } = await setUp(t)
     server.at('GET /api/auth/bsky/xrpc/com.atproto.repo.getRecord', {
