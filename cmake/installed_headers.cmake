@@ -16,8 +16,6 @@ set(public_headers
   atproto/xrpc/error.h
   auth/core/auth.h auth/core/symmetric.h auth/plugins/social/generic_oauth.h auth/plugins/social/github.h
   auth/plugins/social/oidc.h
-  base/encoding.h base/executor.h base/json.h base/keyed_lock.h base/log.h base/rng.h base/secrets_file.h base/task.h
-  base/task_group.h base/time.h base/url.h
   crypto/aead.h crypto/ed25519.h crypto/hash.h crypto/key.h crypto/password.h
   mail/message.h mail/queue.h mail/smtp.h
   oauth/client/client.h oauth/client/database_stores.h
@@ -28,6 +26,9 @@ set(public_headers
   store/database.h store/migrate.h
   web/client.h web/cookie.h web/dns.h web/http.h web/router.h web/server.h web/static_files.h web/template.h
   web/websocket.h)
+file(GLOB base RELATIVE ${source} ${source}/base/*.h)
+list(REMOVE_ITEM base base/pch.h)
+list(APPEND public_headers ${base})
 # A plugin's own is named like its folder, or plugin.h beside a class of that name.
 file(GLOB plugins RELATIVE ${source} ${source}/auth/plugins/*)
 foreach(plugin IN LISTS plugins)
