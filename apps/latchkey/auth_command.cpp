@@ -37,8 +37,10 @@ class Parts {
         db_(store::open_database(config_.database)),
         fetch_({.guard = config_.private_network ? web::Guard::local_network : web::Guard::strict,
                 .ca_file = config_.ca_file}),
-        resolver_({.plc_url = config_.plc_url, .development = config_.private_network}, fetch_, &dns_,
-                  clock_),
+        resolver_({.plc_url = config_.plc_url,
+                   .dev_handle_host = config_.handle_host,
+                   .development = config_.private_network},
+                  fetch_, &dns_, clock_),
         passwords_(2, 100),
         mails_(static_cast<unsigned>(queue_options_.parallel)) {
     if (config_.mail) {

@@ -293,6 +293,7 @@ AuthConfig read(Variables& in, const Environment& environment, const Environment
       .providers = {},
       .bluesky = {},
       .plc_url = in.url("LATCHKEY_AUTH_ATPROTO_PLC_URL").value_or("https://plc.directory"),
+      .handle_host = in.url("LATCHKEY_AUTH_ATPROTO_HANDLE_HOST"),
       .mail = {},
       .listen_address = {},
       .port = 0,
@@ -304,6 +305,10 @@ AuthConfig read(Variables& in, const Environment& environment, const Environment
       .log_level = in.log_level()};
   config.database = in.text("LATCHKEY_AUTH_DATABASE", config.data_dir + "/auth.sqlite");
   while (config.plc_url.ends_with('/')) config.plc_url.pop_back();
+  while (config.handle_host && config.handle_host->ends_with('/')) config.handle_host->pop_back();
+  // It would be believed about every handle there is.
+  if (config.handle_host && !config.private_network)
+    in.problem("LATCHKEY_AUTH_ATPROTO_HANDLE_HOST is for tests: it wants LATCHKEY_AUTH_PRIVATE_NETWORK");
   auto& out = config.service;
   for (const auto& old : in.list("LATCHKEY_AUTH_OLD_SECRETS")) {
     if (old.size() < k_min_secret)

@@ -27,6 +27,7 @@ struct AuthConfig {
   std::vector<SignInProvider> providers;
   std::optional<BlueskyConfig> bluesky;
   std::string plc_url;
+  std::optional<std::string> handle_host;  // a PDS on the private network that is asked for handles
   std::optional<MailConfig> mail;
   std::string listen_address;
   std::uint16_t port;

@@ -80,6 +80,7 @@ constexpr auto k_keys = std::to_array<AuthKey>({
     {"atproto.profileSync", "LATCHKEY_AUTH_ATPROTO_PROFILE_SYNC", text},
     {"atproto.allowedCalls", "LATCHKEY_AUTH_ATPROTO_ALLOWED_CALLS", list},
     {"atproto.plcDirectory", "LATCHKEY_AUTH_ATPROTO_PLC_URL", text},
+    {"atproto.handleHost", "LATCHKEY_AUTH_ATPROTO_HANDLE_HOST", text},
     {"google.clientId", "GOOGLE_CLIENT_ID", text},
     {"google.clientSecret", "GOOGLE_CLIENT_SECRET", text},
     {"github.clientId", "GITHUB_CLIENT_ID", text},
