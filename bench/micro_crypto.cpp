@@ -41,12 +41,19 @@ void parse_key(benchmark::State& state, crypto::Curve curve) {
   const auto x = pub.x(), y = pub.y();
   for (auto _ : state) benchmark::DoNotOptimize(crypto::PublicKey::from_coordinates(curve, x, y));
 }
+void parse_private_key(benchmark::State& state, crypto::Curve curve) {
+  const auto scalar = key(curve).bytes();
+  for (auto _ : state)
+    benchmark::DoNotOptimize(crypto::PrivateKey::from_bytes(curve, scalar.reveal())->public_key());
+}
 BENCHMARK_CAPTURE(sign, ES256, crypto::Curve::p256);
 BENCHMARK_CAPTURE(sign, ES256K, crypto::Curve::k256);
 BENCHMARK_CAPTURE(verify, ES256, crypto::Curve::p256);
 BENCHMARK_CAPTURE(verify, ES256K, crypto::Curve::k256);
 BENCHMARK_CAPTURE(parse_key, P256, crypto::Curve::p256);
 BENCHMARK_CAPTURE(parse_key, K256, crypto::Curve::k256);
+BENCHMARK_CAPTURE(parse_private_key, P256, crypto::Curve::p256);
+BENCHMARK_CAPTURE(parse_private_key, K256, crypto::Curve::k256);
 
 void sha256(benchmark::State& state) {
   const Bytes data(static_cast<std::size_t>(state.range(0)), 'x');

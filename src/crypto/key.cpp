@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 
@@ -33,14 +34,21 @@ const secp256k1_context* secp() {
   }();
   return ctx;
 }
+
+Pkey p256_pkey(const std::array<std::uint8_t, 65>& point, const BIGNUM* scalar);
 }  // namespace
 
 struct PublicKey::Impl {
   Curve curve;
   std::array<std::uint8_t, 65> point;  // 0x04, x, y
-  Pkey p256;
   secp256k1_pubkey k256;
 
+  // What OpenSSL verifies with is made by the first who asks: it costs as much as a signature, and whoever
+  // has the private key rarely verifies.
+  EVP_PKEY* p256() const {
+    std::call_once(once_, [this] { p256_ = p256_pkey(point, nullptr); });
+    return p256_.get();
+  }
   BytesView x() const { return BytesView(point).subspan(1, 32); }
   BytesView y() const { return BytesView(point).subspan(33, 32); }
   std::array<std::uint8_t, 33> compressed() const {  // SEC 1 §2.3.3
@@ -49,6 +57,10 @@ struct PublicKey::Impl {
     std::copy_n(point.begin() + 1, 32, out.begin() + 1);
     return out;
   }
+
+ private:
+  mutable std::once_flag once_;
+  mutable Pkey p256_;
 };
 
 struct PrivateKey::Impl {
@@ -220,7 +232,6 @@ Result<PublicKey, KeyError> PublicKey::from_compressed(Curve curve, BytesView po
     const auto full = p256_point(point);
     if (!full) return fail(bad("point is not on P-256"));
     impl->point = *full;
-    impl->p256 = p256_pkey(*full, nullptr);
   } else {
     if (secp256k1_ec_pubkey_parse(secp(), &impl->k256, point.data(), point.size()) != 1)
       return fail(bad("point is not on secp256k1"));
@@ -240,7 +251,6 @@ Result<PublicKey, KeyError> PublicKey::from_coordinates(Curve curve, BytesView x
   if (curve == Curve::p256) {
     // An invalid-curve point would let a signer choose a group where signatures are easy.
     if (!p256_point(impl->point)) return fail(bad("point is not on P-256"));
-    impl->p256 = p256_pkey(impl->point, nullptr);
   } else if (secp256k1_ec_pubkey_parse(secp(), &impl->k256, impl->point.data(), impl->point.size()) != 1) {
     return fail(bad("point is not on secp256k1"));
   }
@@ -267,7 +277,7 @@ bool PublicKey::verify(BytesView message, BytesView signature, HighS high_s) con
   if (curve() == Curve::p256) {
     if (high_s == HighS::refuse && is_high_s(signature.subspan(32))) return false;
     const Der der = to_der(signature);
-    const PkeyCtx ctx(EVP_PKEY_CTX_new_from_pkey(nullptr, impl_->p256.get(), nullptr));
+    const PkeyCtx ctx(EVP_PKEY_CTX_new_from_pkey(nullptr, impl_->p256(), nullptr));
     must(ctx && EVP_PKEY_verify_init(ctx.get()) == 1, "EVP_PKEY_verify_init");
     const bool ok = EVP_PKEY_verify(ctx.get(), der.bytes.data(), der.size, digest.data(), digest.size()) == 1;
     if (!ok) ERR_clear_error();
@@ -299,7 +309,6 @@ Result<PrivateKey, KeyError> PrivateKey::from_bytes(Curve curve, BytesView scala
     must(point && EC_POINT_mul(p256_group(), point.get(), bn.get(), nullptr, nullptr, nullptr) == 1,
          "EC_POINT_mul");
     pub->point = uncompressed(point.get());
-    pub->p256 = p256_pkey(pub->point, nullptr);
     pkey = p256_pkey(pub->point, bn.get());
   } else {
     if (secp256k1_ec_pubkey_create(secp(), &pub->k256, k.data()) != 1)
