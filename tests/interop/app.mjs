@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { AuthService } from './lib/auth-service.mjs'
 import { Browser, signIn } from './lib/browser.mjs'
-import { cookiesOf, startBetterAuth, UnderLoad } from './lib/load.mjs'
+import { startBetterAuth, UnderLoad } from './lib/load.mjs'
 import { freePort, freshEmail, Network, temporaryFolder } from './lib/network.mjs'
 import { guideApp } from './guide.mjs'
 
@@ -69,22 +69,24 @@ async function inTurns(list, work) {
 /** Everybody signs in at the app: the cost of both requests, and the cookies they have then. */
 async function signInAt(server, network, everybody) {
   const start = await server.send(
-    everybody.map(({ handle }) => ({
-      method: 'POST',
-      path: '/api/auth/bsky/sign-in',
-      headers: { 'content-type': 'application/json', origin: `http://localhost:${server.port}` },
-      body: JSON.stringify({ handle, callbackURL: '/notes' }),
-    })),
+    everybody.map(({ handle }) =>
+      server.request(
+        'POST',
+        '/api/auth/bsky/sign-in',
+        { 'content-type': 'application/json', origin: `http://${server.host}` },
+        JSON.stringify({ handle, callbackURL: '/notes' }),
+      ),
+    ),
   )
   const flows = everybody.map((person, i) => ({ ...person, answer: start.answers[i] }))
   const requests = await inTurns(flows, async ({ browser, did, answer }) => {
     const { url } = await signIn(browser, network, JSON.parse(answer.text).url, undefined, { account: did })
-    return { path: url.pathname + url.search, headers: { cookie: cookiesOf(answer) } }
+    return server.request('GET', url.pathname + url.search, { cookie: answer.cookies })
   })
   const end = await server.send(requests, 302)
-  for (const { headers } of end.answers)
-    if (!headers.location.endsWith('/notes')) throw new Error(`the callback leads to ${headers.location}`)
-  return { start: start.micros, end: end.micros, cookies: end.answers.map(cookiesOf) }
+  for (const answer of end.answers)
+    if (!answer.header('location').endsWith('/notes')) throw new Error(`the callback leads to ${answer.header('location')}`)
+  return { start: start.micros, end: end.micros, cookies: end.answers.map((answer) => answer.cookies) }
 }
 
 test('what the app side costs', { timeout: 1_800_000 }, async (t) => {
@@ -128,7 +130,7 @@ test('what the app side costs', { timeout: 1_800_000 }, async (t) => {
   }
 
   const repeated = async (name, server, path, count) => {
-    const requests = Array.from({ length: count }, (_, i) => ({ path, headers: { cookie: cookies[name][i % people] } }))
+    const requests = Array.from({ length: count }, (_, i) => server.request('GET', path, { cookie: cookies[name][i % people] }))
     await server.send(requests.slice(0, count / 5)) // warm
     const seen = []
     for (let round = 0; round < rounds; ++round) {
@@ -144,6 +146,4 @@ test('what the app side costs', { timeout: 1_800_000 }, async (t) => {
   const call = '/api/auth/bsky/xrpc/com.atproto.server.getSession'
   printRow('GET /bsky/xrpc/<nsid>', 500 * scale, await repeated('ours', ours, call, 500 * scale), 150)
   printSpeed()
-  ours.close()
-  node.close()
 })
