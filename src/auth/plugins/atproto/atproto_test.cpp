@@ -111,6 +111,32 @@ TEST_P(AtprotoSignIn, AChangedSecretStillOpensWhatTheOldOneSealed) {
   EXPECT_EQ(b.get("/bsky/session").status, 200);
 }
 
+// Also while both have been opened a moment ago.
+TEST_P(AtprotoSignIn, AttackSwappedRows_WhatIsSealedIsGoodInItsRowOnly) {
+  Browser alice(*app_), bob(*app_);
+  sign_in(alice, "alice.test");
+  sign_in(bob, "bob.test");
+  const auto expect_active = [&](bool active, const char* when) {
+    for (Browser* b : {&alice, &bob}) {
+      const auto body = body_of(b->post("/bsky/restore", Object{}));
+      EXPECT_EQ(*body.find("active"), json::Value(active)) << when;
+    }
+  };
+  const std::string of_alice = stored(k_alice), of_bob = stored(k_bob);
+  constexpr store::Sql k_put{R"(UPDATE "bskySession" SET "session" = ?2 WHERE "did" = ?1)"};
+  const auto put = [&](const std::string& at_alice, const std::string& at_bob) {
+    run(app_->db->write([&](store::Tx& tx) {
+      tx.exec(k_put, k_alice, at_alice);
+      tx.exec(k_put, k_bob, at_bob);
+    }));
+  };
+  expect_active(true, "as they were");
+  put(of_bob, of_alice);
+  expect_active(false, "swapped");
+  put(of_alice, of_bob);
+  expect_active(true, "back again");
+}
+
 TEST_P(AtprotoSignIn, ARowOfAnotherProgramIsNoSessionAndGivesWay) {
   Browser b(*app_);
   sign_in(b);

@@ -96,6 +96,13 @@ class Sessions final : public oauth::client::SessionStore {
   const Clock& clock_;
   mutable std::mutex mutex_;
   std::map<std::string, oauth::client::StoredSession, std::less<>> held_;
+  // Rows opened lately. Deriving a key anew costs more than signing the call it is for. What was sealed
+  // stands beside what was in it: a row that has changed is another text.
+  struct Opened {
+    std::string sealed;
+    oauth::client::SessionData data;
+  };
+  mutable std::map<std::string, Opened, std::less<>> opened_;
 };
 
 }  // namespace latchkey::auth::bsky

@@ -45,6 +45,7 @@ constexpr Sql k_remove_of_user_did{
     R"(DELETE FROM "bskySession" WHERE "userId" = ?1 AND "did" = ?2 RETURNING "id", "session")"};
 
 constexpr std::string_view k_aside = "revoke:";
+constexpr std::size_t k_max_opened = 1000;
 constexpr std::chrono::hours k_aside_lifetime{24};  // whoever has not revoked by then will not
 
 // 43 characters of base64url: never one of k_aside.
@@ -153,9 +154,20 @@ std::optional<StoredSession> Sessions::held(const std::string& id) const {
 }
 
 std::optional<SessionData> Sessions::opened(const std::string& id, std::string_view sealed) const {
+  {
+    std::lock_guard lock(mutex_);
+    if (const auto it = opened_.find(id); it != opened_.end() && it->second.sealed == sealed)
+      return it->second.data;
+  }
   const auto text = vault_.open(sealed, session_context(id));
   auto data = text ? oauth::client::session_from_text(id, text->reveal()) : std::nullopt;
-  if (!data) log::warn("a stored atproto session does not open", {{"session", id}});
+  if (!data) {
+    log::warn("a stored atproto session does not open", {{"session", id}});
+    return data;
+  }
+  std::lock_guard lock(mutex_);
+  if (opened_.size() >= k_max_opened) opened_.clear();  // losing it costs each a derivation
+  opened_.insert_or_assign(id, Opened{std::string(sealed), *data});
   return data;
 }
 
@@ -200,6 +212,7 @@ Task<bool> Sessions::replace(SessionData data, std::int64_t expected_version) {
 Task<bool> Sessions::erase(std::string id) {
   {
     std::lock_guard lock(mutex_);
+    opened_.erase(id);
     if (held_.erase(id) != 0) co_return true;
   }
   co_return co_await db_.write([&](store::Tx& tx) { return tx.exec(k_erase, id) == 1; });
