@@ -159,6 +159,12 @@ std::string Request::content_type() const {
   return out;
 }
 
+Task<Result<std::optional<Bytes>, BodyError>> BodyReader::next() {
+  if (stream_) co_return co_await stream_();
+  if (body_.empty()) co_return std::optional<Bytes>();
+  co_return std::optional<Bytes>(to_bytes(std::exchange(body_, {})));
+}
+
 Result<FormFields, FormError> Request::form(std::size_t max_fields) const {
   if (headers.count("content-type") != 1 || content_type() != "application/x-www-form-urlencoded")
     return fail(FormError::wrong_content_type);

@@ -17,6 +17,7 @@
 
 #include "base/bytes.h"
 #include "base/json.h"
+#include "base/result.h"
 #include "base/task.h"
 #include "base/url.h"
 
@@ -57,14 +58,24 @@ class Headers {
 bool equal_no_case(std::string_view a, std::string_view b);
 
 enum class FormError { wrong_content_type, malformed };
+enum class BodyError {
+  too_large,
+  malformed,
+  incomplete,  // the client left, or was too slow
+};
 
 struct Request {
+  /// Gives the next piece of the body each time it is called; std::nullopt ends it. To be called only while
+  /// the handler runs. See Response::Stream for what kind of function it is.
+  using Stream = std::function<Task<Result<std::optional<Bytes>, BodyError>>()>;
+
   std::string method = "GET";  // as sent, case-sensitive
   std::string target = "/";    // as sent
   std::string path = "/";      // as sent, still percent-encoded; begins with '/'
   std::string query;           // raw, without '?'
   Headers headers;
   std::string body;
+  Stream body_stream;  // of a route that takes its body as it comes (Router::add_streamed); see BodyReader
   std::string remote_ip = "127.0.0.1";  // the client's address; a trusted proxy's word is already applied
   std::string host;                     // lower-case; with port when one was given
   std::string scheme = "http";          // "http" or "https" (a trusted proxy's word is already applied)
@@ -137,6 +148,19 @@ struct Response {
 };
 
 using Handler = std::function<Task<Response>(Request)>;
+
+/// Takes the body out of a request, piece by piece, whether it has arrived already or is still on its way.
+class BodyReader {
+ public:
+  explicit BodyReader(Request& request)
+      : stream_(std::exchange(request.body_stream, nullptr)), body_(std::exchange(request.body, {})) {}
+  /// std::nullopt at the end.
+  Task<Result<std::optional<Bytes>, BodyError>> next();
+
+ private:
+  Request::Stream stream_;
+  std::string body_;
+};
 
 /// A response that needs nothing awaited, as a Task.
 Task<Response> ready(Response response);

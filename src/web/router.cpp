@@ -14,6 +14,7 @@ struct Action {
   std::string method;
   Handler handler;
   std::size_t max_body;
+  enum class Body { whole, streamed } body = Body::whole;
 };
 
 struct Segment {
@@ -192,6 +193,19 @@ struct Router::Impl {
     return found;
   }
 
+  void add(const std::string& pattern, Action action) {
+    auto& there = route(pattern);
+    for (const auto& a : there.actions)
+      if (a.method == action.method)
+        throw std::logic_error(fmt::format("duplicate route {} {}", a.method, pattern));
+    there.actions.push_back(std::move(action));
+  }
+
+  const Action* action(const Request& head) const {
+    const auto found = find(head);
+    return found.route ? found.route->find(head.method) : nullptr;
+  }
+
   Route& route(const std::string& pattern) {
     auto segments = parse_pattern(pattern);
     const bool plain =
@@ -214,10 +228,11 @@ Router& Router::operator=(Router&&) noexcept = default;
 Router::~Router() = default;
 
 void Router::add(std::string method, std::string pattern, Handler handler, std::size_t max_body) {
-  auto& route = impl_->route(pattern);
-  for (const auto& a : route.actions)
-    if (a.method == method) throw std::logic_error(fmt::format("duplicate route {} {}", method, pattern));
-  route.actions.push_back({std::move(method), std::move(handler), max_body});
+  impl_->add(pattern, {std::move(method), std::move(handler), max_body});
+}
+
+void Router::add_streamed(std::string method, std::string pattern, Handler handler, std::size_t max_body) {
+  impl_->add(pattern, {std::move(method), std::move(handler), max_body, Action::Body::streamed});
 }
 
 void Router::add_cors(std::string method, const std::string& pattern, Handler handler, std::size_t max_body) {
@@ -237,7 +252,7 @@ void Router::mount(std::string prefix, Router router) {
     throw std::logic_error("a mounted router has neither hosts nor a fallback");
   const auto take = [&](Route& route) {
     for (auto& a : route.actions)
-      add(a.method, route.pattern == "/" ? prefix : prefix + route.pattern, std::move(a.handler), a.max_body);
+      impl_->add(route.pattern == "/" ? prefix : prefix + route.pattern, std::move(a));
   };
   for (auto& [_, route] : router.impl_->exact) take(route);
   for (auto& route : router.impl_->patterns) take(route);
@@ -291,9 +306,13 @@ Task<Response> Router::route(Request request) const {
 }
 
 std::size_t Router::max_body(const Request& head) const {
-  const auto found = impl_->find(head);
-  const auto* action = found.route ? found.route->find(head.method) : nullptr;
+  const auto* action = impl_->action(head);
   return action ? action->max_body : 0;
+}
+
+bool Router::streams_body(const Request& head) const {
+  const auto* action = impl_->action(head);
+  return action && action->body == Action::Body::streamed;
 }
 
 void add_cors_headers(Response& response) {

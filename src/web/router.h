@@ -35,6 +35,8 @@ class Router {
   void post(std::string pattern, Handler handler, std::size_t max_body = 0) {
     add("POST", std::move(pattern), std::move(handler), max_body);
   }
+  /// A route whose handler reads the body itself, as it comes, and can refuse it unread: BodyReader.
+  void add_streamed(std::string method, std::string pattern, Handler handler, std::size_t max_body);
 
   /// A route any origin may read: the handler with_cors(), and OPTIONS for its preflight.
   void add_cors(std::string method, const std::string& pattern, Handler handler, std::size_t max_body = 0);
@@ -67,6 +69,8 @@ class Router {
 
   /// The body limit of the route that would answer; 0 for the server's default.
   std::size_t max_body(const Request& head) const;
+  /// Whether it was added by add_streamed().
+  bool streams_body(const Request& head) const;
 
  private:
   Task<Response> route(Request request) const;

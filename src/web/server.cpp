@@ -43,6 +43,7 @@ using BeastView = boost::beast::string_view;
 constexpr std::size_t k_max_fields = 100;
 constexpr std::size_t k_first_buffer = 4 * 1024;
 constexpr std::size_t k_body_buffer = 64 * 1024;
+constexpr std::size_t k_slowest_body = 32 * 1024;  // bytes a second of a body that is streamed
 
 std::string_view view(BeastView v) { return {v.data(), v.size()}; }
 
@@ -57,6 +58,7 @@ class HeadParser final : public beast_http::basic_parser<true> {
   }
   int version() const { return version_; }
   void limit_body(std::size_t n) { limit_ = n; }
+  std::size_t body_bytes() const { return taken_; }
 
  private:
   void on_request_impl(beast_http::verb, BeastView method, BeastView target, int version,
@@ -77,7 +79,7 @@ class HeadParser final : public beast_http::basic_parser<true> {
   void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
   std::size_t on_body_impl(BeastView body, error_code& ec) override { return take(body, ec); }
   void on_chunk_header_impl(std::uint64_t size, BeastView, error_code& ec) override {
-    if (size > limit_ - request_.body.size()) ec = beast_http::error::body_limit;
+    if (size > limit_ - taken_) ec = beast_http::error::body_limit;
   }
   std::size_t on_chunk_body_impl(std::uint64_t, BeastView body, error_code& ec) override {
     return take(body, ec);
@@ -85,11 +87,12 @@ class HeadParser final : public beast_http::basic_parser<true> {
   void on_finish_impl(error_code&) override {}
 
   std::size_t take(BeastView body, error_code& ec) {
-    if (body.size() > limit_ - request_.body.size()) {
+    if (body.size() > limit_ - taken_) {
       ec = beast_http::error::body_limit;
       return 0;
     }
     request_.body.append(body.data(), body.size());
+    taken_ += body.size();
     return body.size();
   }
 
@@ -97,7 +100,21 @@ class HeadParser final : public beast_http::basic_parser<true> {
   int version_ = 11;
   bool header_done_ = false;
   std::size_t fields_ = 0;
-  std::size_t limit_ = 0;
+  std::size_t limit_ = 0, taken_ = 0;
+};
+
+/// A body that is on its way.
+struct Incoming {
+  HeadParser& parser;
+  std::string& arrived;  // where the parser puts what comes in chunks
+  const bool chunked;
+  std::uint64_t left;       // of one whose length is known
+  std::size_t framing = 0;  // chunk headers and trailers, which the body limit does not count
+  bool expects_continue = false;
+  Steady::time_point deadline{};
+  bool handler_gone = false;
+
+  bool is_over() const { return chunked ? parser.is_done() : left == 0; }
 };
 
 bool has_token(const Headers& headers, std::string_view name, std::string_view token) {
@@ -374,6 +391,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Task<bool> one_request();
   Task<bool> more();
   Task<bool> read_body(Request* request, std::size_t length);
+  Task<bool> send_continue(std::shared_ptr<Incoming> body);
+  Task<Result<void, BodyError>> read_chunks(std::shared_ptr<Incoming> body);
+  static Task<Result<std::optional<Bytes>, BodyError>> next_piece(std::shared_ptr<Connection> self,
+                                                                  std::shared_ptr<Incoming> body);
+  Task<Result<std::optional<Bytes>, BodyError>> read_piece(std::shared_ptr<Incoming> body);
   Task<bool> respond(Response response, bool head, int version, bool keep_alive, std::string id);
   Task<bool> refuse(Refusal refusal, std::string id);
   Task<void> linger();
@@ -748,6 +770,8 @@ Task<bool> Connection::one_request() {
   // The body.
   const bool chunked = parser.chunked();
   const std::uint64_t length = parser.content_length().value_or(0);
+  std::shared_ptr<Incoming> incoming;
+  bool streamed = false;
   if (chunked || length > 0) {
     phase_ = Phase::body;
     read_deadline_ = Steady::now() + options.body_timeout;
@@ -757,36 +781,35 @@ Task<bool> Connection::one_request() {
     if (const auto* expect = request.headers.find("expect"); expect && version >= 11) {
       if (!equal_no_case(*expect, "100-continue"))
         co_return co_await refuse({417, "InvalidRequest", "Unknown expectation"}, id);
-      static constexpr std::string_view k_continue = "HTTP/1.1 100 Continue\r\n\r\n";
-      if (buffer_.empty() && !co_await write({asio::buffer(k_continue)})) co_return false;
     }
-    if (!chunked) {
+    parser.limit_body(limit);
+    parser.eager(true);
+    streamed = options.streams_body_of && options.streams_body_of(request);
+    incoming = std::make_shared<Incoming>(Incoming{
+        .parser = parser,
+        .arrived = request.body,
+        .chunked = chunked,
+        .left = length,
+        .expects_continue = version >= 11 && request.headers.has("expect") && buffer_.empty(),
+        .deadline = read_deadline_ + std::chrono::seconds((chunked ? limit : length) / k_slowest_body)});
+    if (!streamed && !co_await send_continue(incoming)) co_return false;
+    if (streamed) {
+      // Nothing is read before the handler wants it.
+    } else if (!chunked) {
       if (!co_await read_body(&request, length)) {
         if (timed_out_) co_return co_await refuse({408, "InvalidRequest", "Request body too slow"}, id);
         co_return false;
       }
     } else {
-      parser.limit_body(limit);
-      parser.eager(true);
-      std::size_t framing = 0;  // chunk headers and trailers, which the body limit does not count
-      while (!parser.is_done()) {
-        error_code ec;
-        const auto before = request.body.size();
-        const auto used = buffer_.empty() ? 0 : parser.put(asio::buffer(buffer_), ec);
-        buffer_.erase(0, used);
-        framing += used - (request.body.size() - before);
-        if (ec == beast_http::error::body_limit)
+      while (!incoming->is_over()) {
+        const auto read = co_await read_chunks(incoming);
+        if (read) continue;
+        if (read.error() == BodyError::too_large)
           co_return co_await refuse({413, "PayloadTooLarge", "Request body too large"}, id);
-        if (ec && ec != beast_http::error::need_more)
+        if (read.error() == BodyError::malformed)
           co_return co_await refuse({400, "InvalidRequest", "Malformed chunked body"}, id);
-        if (parser.is_done()) break;
-        // Chunks of a few bytes and endless extensions cost us more than they say.
-        if (framing > options.max_header + request.body.size() || buffer_.size() > options.max_header)
-          co_return co_await refuse({400, "InvalidRequest", "Malformed chunked body"}, id);
-        if ((ec || buffer_.empty()) && !co_await more()) {
-          if (timed_out_) co_return co_await refuse({408, "InvalidRequest", "Request body too slow"}, id);
-          co_return false;
-        }
+        if (timed_out_) co_return co_await refuse({408, "InvalidRequest", "Request body too slow"}, id);
+        co_return false;
       }
     }
   }
@@ -794,6 +817,8 @@ Task<bool> Connection::one_request() {
   // The handler.
   phase_ = Phase::handler;
   read_deadline_ = Steady::time_point::max();
+  if (streamed)
+    request.body_stream = [self = shared_from_this(), incoming] { return next_piece(self, incoming); };
   const bool head = request.method == "HEAD";
   const bool wants_websocket = has_token(request.headers, "upgrade", "websocket") &&
                                has_token(request.headers, "connection", "upgrade");
@@ -823,6 +848,11 @@ Task<bool> Connection::one_request() {
   } catch (...) {
     trouble = "unknown exception";
   }
+  if (streamed) {
+    incoming->handler_gone = true;
+    // What is left of the body would be read as the next request.
+    if (!incoming->is_over()) keep_alive = false;
+  }
   if (!trouble.empty()) {
     log::error("request failed", {{"request", id}, {"error", trouble}});
     response = own_error(500, "InternalServerError", fmt::format("Internal error, request {}", id));
@@ -843,6 +873,65 @@ Task<bool> Connection::one_request() {
   }
   if (loop_.stopping) keep_alive = false;
   co_return co_await respond(std::move(response), head, version, keep_alive, id);
+}
+
+Task<bool> Connection::send_continue(std::shared_ptr<Incoming> body) {
+  static constexpr std::string_view k_continue = "HTTP/1.1 100 Continue\r\n\r\n";
+  if (!std::exchange(body->expects_continue, false)) co_return true;
+  co_return co_await write({asio::buffer(k_continue)});
+}
+
+/// One read further into a chunked body.
+Task<Result<void, BodyError>> Connection::read_chunks(std::shared_ptr<Incoming> body) {
+  error_code ec;
+  const auto before = body->parser.body_bytes();
+  const auto used = buffer_.empty() ? 0 : body->parser.put(asio::buffer(buffer_), ec);
+  buffer_.erase(0, used);
+  body->framing += used - (body->parser.body_bytes() - before);
+  if (ec == beast_http::error::body_limit) co_return fail(BodyError::too_large);
+  if (ec && ec != beast_http::error::need_more) co_return fail(BodyError::malformed);
+  if (body->parser.is_done()) co_return {};
+  // Chunks of a few bytes and endless extensions cost us more than they say.
+  const auto max_header = server_.options.max_header;
+  if (body->framing > max_header + body->parser.body_bytes() || buffer_.size() > max_header)
+    co_return fail(BodyError::malformed);
+  if ((ec || buffer_.empty()) && !co_await more()) co_return fail(BodyError::incomplete);
+  co_return {};
+}
+
+/// For Request::body_stream.
+Task<Result<std::optional<Bytes>, BodyError>> Connection::next_piece(std::shared_ptr<Connection> self,
+                                                                     std::shared_ptr<Incoming> body) {
+  if (body->handler_gone) co_return fail(BodyError::incomplete);
+  if (!co_await self->send_continue(body)) co_return fail(BodyError::incomplete);
+  // The time the handler takes between two pieces is not the client's: only reads have the deadline.
+  self->read_deadline_ = body->deadline;
+  Result<std::optional<Bytes>, BodyError> piece = co_await self->read_piece(body);
+  self->read_deadline_ = Steady::time_point::max();
+  co_return piece;
+}
+
+Task<Result<std::optional<Bytes>, BodyError>> Connection::read_piece(std::shared_ptr<Incoming> body) {
+  if (body->chunked) {
+    while (body->arrived.empty() && !body->is_over()) CO_TRY_VOID(co_await read_chunks(body));
+    if (body->arrived.empty()) co_return std::optional<Bytes>();
+    auto piece = to_bytes(body->arrived);
+    body->arrived.clear();
+    co_return std::optional<Bytes>(std::move(piece));
+  }
+  if (body->left == 0) co_return std::optional<Bytes>();
+  Bytes piece;
+  if (!buffer_.empty()) {
+    const auto here = std::min<std::uint64_t>(body->left, buffer_.size());
+    piece = to_bytes(std::string_view(buffer_).substr(0, here));
+    buffer_.erase(0, here);
+  } else {
+    piece.resize(std::min<std::uint64_t>(body->left, k_body_buffer));
+    piece.resize(co_await read(reinterpret_cast<char*>(piece.data()), piece.size()));
+    if (piece.empty() || timed_out_) co_return fail(BodyError::incomplete);
+  }
+  body->left -= piece.size();
+  co_return std::optional<Bytes>(std::move(piece));
 }
 
 Task<bool> Connection::read_body(Request* request, std::size_t length) {
@@ -1131,6 +1220,7 @@ Server::Server(ServerOptions options, Handler handler)
 Server::Server(ServerOptions options, Router router) {
   auto shared = std::make_shared<const Router>(std::move(router));
   options.max_body_of = [shared](const Request& r) { return shared->max_body(r); };
+  options.streams_body_of = [shared](const Request& r) { return shared->streams_body(r); };
   impl_ = std::make_unique<Impl>(std::move(options),
                                  [shared](Request r) { return shared->handle(std::move(r)); });
 }

@@ -40,6 +40,9 @@ struct ServerOptions {
   Rng* rng = nullptr;            // for request ids; the system's when null
   /// The body limit for a request whose header was read; 0 for max_body. Server(…, Router) sets it.
   std::function<std::size_t(const Request&)> max_body_of;
+  /// Whether its handler reads the body itself (Request::body_stream). Such a body has body_timeout and a
+  /// second for every 32 KiB it may have. Server(…, Router) sets it.
+  std::function<bool(const Request&)> streams_body_of;
 };
 
 class Server {

@@ -45,6 +45,23 @@ Task<Response> echo(Request r) {
   co_return Response::json(std::move(out));
 }
 
+std::int64_t number(const json::Value& value, std::string_view name) { return *value.find(name)->integer(); }
+
+/// Reads the body as it comes, or gives it up after `pieces`.
+Task<Response> measure(Request r, std::size_t pieces = 1'000'000) {
+  BodyReader body(r);
+  std::int64_t bytes = 0, most = 0;
+  for (; pieces > 0; --pieces) {
+    const auto piece = co_await body.next();
+    if (!piece) co_return Response::text(std::to_string(static_cast<int>(piece.error())), 400);
+    if (!*piece) break;
+    bytes += static_cast<std::int64_t>((*piece)->size());
+    most = std::max(most, static_cast<std::int64_t>((*piece)->size()));
+  }
+  co_return Response::json(
+      json::Object{{"bytes", bytes}, {"most", most}, {"held", static_cast<std::int64_t>(r.body.size())}});
+}
+
 struct Counter {
   static Task<std::optional<Bytes>> next(std::shared_ptr<int> left, std::size_t size) {
     if (*left == 0) co_return std::nullopt;
@@ -88,6 +105,9 @@ Router routes() {
     auto left = std::make_shared<int>(0);
     return ready(Response::streamed("text/plain", [left] { return Counter::fail_after(left); }));
   });
+  r.add_streamed("POST", "/measure", [](Request q) { return measure(std::move(q)); }, 3'000'000);
+  r.add_streamed("POST", "/refuse", [](Request) { return ready(Response::text("no", 401)); }, 3'000'000);
+  r.add_streamed("POST", "/begin", [](Request q) { return measure(std::move(q), 1); }, 3'000'000);
   r.get("/big", [](Request) { return ready(Response::text(std::string(3'000'000, 'b'))); });
   r.get("/ws-only", [](Request) {
     return ready(Response::websocket([](std::shared_ptr<WebSocket>) -> Task<void> { co_return; }));
@@ -409,6 +429,82 @@ TEST(Server, Expect100IsAnsweredBeforeTheBodyAndNotWhenTheBodyIsRefused) {  // R
   EXPECT_EQ(*body_of(c.read_answer()).string_at("body"), "ok");
   c.send("POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\nExpect: 100-continue\r\n\r\n");
   EXPECT_EQ(c.read_answer().status, 413);
+}
+
+TEST(StreamedBody, ComesInPiecesAndLeavesTheConnectionUsable) {
+  Running s;
+  RawClient c(s.port);
+  for (int i = 0; i < 2; ++i) {
+    c.send("POST /measure HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n" +
+           std::string(2'000'000, 'b'));
+    const auto got = body_of(c.read_answer());
+    EXPECT_EQ(number(got, "bytes"), 2'000'000);
+    EXPECT_EQ(number(got, "held"), 0) << "nothing is collected beside the pieces";
+    EXPECT_LE(number(got, "most"), 64 * 1024);
+    std::string chunks = "POST /measure HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (int k = 0; k < 100; ++k) chunks += "3e8\r\n" + std::string(1000, 'c') + "\r\n";
+    c.send(chunks + "0\r\n\r\n");
+    EXPECT_EQ(number(body_of(c.read_answer()), "bytes"), 100'000);
+  }
+  c.send("POST /measure HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_EQ(number(body_of(c.read_answer()), "bytes"), 0);
+}
+
+TEST(StreamedBody, LimitBothSides) {
+  Running s;
+  const auto send = [&](std::string head, std::string body) {
+    RawClient c(s.port);
+    c.send("POST /measure HTTP/1.1\r\nHost: a\r\n" + head + "\r\n\r\n" + body);
+    return c.read_answer();
+  };
+  EXPECT_EQ(send("Content-Length: 3000000", std::string(3'000'000, 'b')).status, 200);
+  EXPECT_EQ(send("Content-Length: 3000001", "").status, 413) << "before the handler";
+  const auto chunks = [](std::size_t n) {
+    std::string out;
+    for (std::size_t i = 0; i < n; i += 100'000) out += "186a0\r\n" + std::string(100'000, 'b') + "\r\n";
+    return out + "0\r\n\r\n";
+  };
+  EXPECT_EQ(send("Transfer-Encoding: chunked", chunks(3'000'000)).status, 200);
+  const auto long_one = send("Transfer-Encoding: chunked", chunks(3'100'000));
+  EXPECT_EQ(long_one.status, 400);
+  EXPECT_EQ(long_one.body, std::to_string(static_cast<int>(BodyError::too_large))) << "told to the handler";
+  EXPECT_EQ(send("Transfer-Encoding: chunked", "zz\r\n").body,
+            std::to_string(static_cast<int>(BodyError::malformed)));
+}
+
+TEST(StreamedBody, ARefusalDoesNotWaitForIt) {
+  Running s;
+  RawClient c(s.port);
+  c.send("POST /refuse HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n");
+  const auto refused = c.read_answer();
+  EXPECT_EQ(refused.status, 401) << "not asked to continue";
+  RawClient d(s.port);
+  d.send("POST /measure HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+  EXPECT_EQ(d.read_until("\r\n\r\n"), "HTTP/1.1 100 Continue\r\n\r\n");
+  d.send("ok");
+  EXPECT_EQ(number(body_of(d.read_answer()), "bytes"), 2);
+}
+
+TEST(StreamedBody, AttackSmuggling_WhatTheHandlerLeftIsNoNextRequest) {  // RFC 9112 §9.6
+  for (const auto* path : {"/refuse", "/begin"}) {
+    Running s;
+    RawClient c(s.port);
+    const std::string inner = "GET /inner HTTP/1.1\r\nHost: a\r\n\r\n";
+    c.send(fmt::format("POST {} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", path, 200'000));
+    c.send(std::string(200'000 - inner.size(), 'b') + inner);
+    c.read_answer();
+    EXPECT_TRUE(c.at_end()) << path;
+  }
+}
+
+TEST(StreamedBody, OneThatStopsEndsForTheHandler) {
+  auto o = options();
+  o.body_timeout = milliseconds(40);
+  Running s(o);
+  RawClient c(s.port);
+  c.send("POST /measure HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\nab");
+  EXPECT_EQ(c.read_answer().body, std::to_string(static_cast<int>(BodyError::incomplete)));
+  EXPECT_TRUE(c.at_end());
 }
 
 TEST(Server, SlowHeaderGets408) {  // slowloris
