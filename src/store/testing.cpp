@@ -4,7 +4,10 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdlib>
+#include <filesystem>
+#include <system_error>
 
 namespace latchkey::store {
 namespace {
@@ -46,6 +49,16 @@ TestDatabase::~TestDatabase() {
 std::unique_ptr<Database> TestDatabase::open_again() const {
   if (schema_.empty()) throw Error(Error::Kind::misuse, "only PostgreSQL test databases are opened twice");
   return open_postgres(test_postgres(), {.connections = 4, .schema = schema_});
+}
+
+TemporaryFolder::TemporaryFolder()
+    : path_((std::filesystem::temp_directory_path() / "latchkey-test-XXXXXX").string()) {
+  if (!::mkdtemp(path_.data())) throw std::system_error(errno, std::generic_category(), path_);
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
 }
 
 }  // namespace latchkey::store

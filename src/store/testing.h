@@ -57,4 +57,16 @@ class TestDatabase {
   std::string schema_;
 };
 
+/// An empty folder that goes with all that is in it.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  ~TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
 }  // namespace latchkey::store
