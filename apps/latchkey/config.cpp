@@ -264,6 +264,7 @@ Result<ServeConfig, Problems> read_config(const Environment& environment, const 
               .admin_password = admin_password,
               .blob_upload_limit =
                   static_cast<std::size_t>(in.number("PDS_BLOB_UPLOAD_LIMIT", 5 << 20, 1, 1ll << 40)),
+              .blob_directory = in.text("PDS_BLOBSTORE_DISK_LOCATION", data_dir + "/blobs"),
               .privacy_policy_url = in.web_url("PDS_PRIVACY_POLICY_URL"),
               .terms_of_service_url = in.web_url("PDS_TERMS_OF_SERVICE_URL"),
               .contact_email = in.text("PDS_CONTACT_EMAIL_ADDRESS"),

@@ -119,6 +119,7 @@ struct Network::Impl {
                 .service_did = "did:web:localhost",
                 .handle_domains = {".test"},
                 .version = LATCHKEY_VERSION,
+                .blob_directory = options.data_dir + "/blobs",
                 .jwt_secret = secrets.get("PDS_JWT_SECRET"),
                 .rotation_key = *crypto::PrivateKey::from_bytes(
                     crypto::Curve::k256,

@@ -31,11 +31,12 @@ Fault fault_of(mailed_tokens::Bad bad) {
 
 }  // namespace
 
-AccountLifecycle::AccountLifecycle(Shared shared, RepoService& repos, AccountSettings& settings,
-                                   IdentityService& identity, DidDocs& did_docs, AccountMailer* mailer,
-                                   RecentSignIn recent_sign_in)
+AccountLifecycle::AccountLifecycle(Shared shared, RepoService& repos, BlobService& blobs,
+                                   AccountSettings& settings, IdentityService& identity, DidDocs& did_docs,
+                                   AccountMailer* mailer, RecentSignIn recent_sign_in)
     : shared_(shared),
       repos_(repos),
+      blobs_(blobs),
       settings_(settings),
       identity_(identity),
       did_docs_(did_docs),
@@ -121,11 +122,12 @@ Task<Result<void, Fault>> AccountLifecycle::delete_account(Account account) {
 Task<Result<void, Fault>> AccountLifecycle::delete_if(Account account, Permit permit) {
   const Time now = shared_.clock.now();
   const std::int64_t id = account.id;
-  CO_TRY_VOID(co_await shared_.db.write([&](store::Tx& tx) -> Result<void, Fault> {
+  CO_TRY(auto files, co_await shared_.db.write([&](store::Tx& tx) -> Result<std::vector<BlobKey>, Fault> {
     if (!accounts::by_did(tx, account.did)) return gone();
     TRY_VOID(permit(tx));
     repo_heads::lock(tx, id);  // a write that is under way finds the repository gone
     records::remove_all(tx, id);
+    auto blobs = blobs::remove_all(tx, id);
     repo_heads::remove(tx, id);
     sessions::revoke_all(tx, id);
     app_passwords::remove_all(tx, id);
@@ -137,8 +139,9 @@ Task<Result<void, Fault>> AccountLifecycle::delete_if(Account account, Permit pe
     for (const auto& remove : on_deleted_) remove(tx, account.did);
     events::append(tx, shared_.db.engine(), id, EventKind::account,
                    account_payload(account.did, "deleted", now), now);
-    return {};
+    return blobs;
   }));
+  co_await blobs_.remove_files(std::move(files));
   repos_.cache().erase(id);
   did_docs_.forget(account.did.str());
   log::info("account deleted", {{"did", account.did.str()}});

@@ -23,8 +23,9 @@ using OnDeleted = std::function<void(store::Tx& tx, const Did& did)>;
 class AccountLifecycle {
  public:
   /// `mailer` may be null: no mails then. So may `recent_sign_in`: nobody did.
-  AccountLifecycle(Shared shared, RepoService& repos, AccountSettings& settings, IdentityService& identity,
-                   DidDocs& did_docs, AccountMailer* mailer, RecentSignIn recent_sign_in);
+  AccountLifecycle(Shared shared, RepoService& repos, BlobService& blobs, AccountSettings& settings,
+                   IdentityService& identity, DidDocs& did_docs, AccountMailer* mailer,
+                   RecentSignIn recent_sign_in);
 
   /// While the parts are put together, before the first request.
   void on_deleted(OnDeleted remove) { on_deleted_.push_back(std::move(remove)); }
@@ -58,6 +59,7 @@ class AccountLifecycle {
 
   Shared shared_;
   RepoService& repos_;
+  BlobService& blobs_;
   AccountSettings& settings_;
   IdentityService& identity_;
   DidDocs& did_docs_;

@@ -5,6 +5,8 @@
 #include "base/encoding.h"
 #include "crypto/hash.h"
 #include "pds/method_permissions.h"
+#include "pds/repo_service.h"
+#include "pds/service_jwt.h"
 #include "pds/session_answer.h"
 
 namespace latchkey::pds {
@@ -56,13 +58,14 @@ web::Response response_of(const Fault& fault) {
 }
 
 Result<void, Fault> Credentials::may_write(RepoAction action, const Nsid& collection) const {
-  if (kind == Kind::session || permissions->allows_repo(word(action), collection.str())) return {};
+  if (kind == Kind::session) return {};
+  if (kind == Kind::oauth && permissions->allows_repo(word(action), collection.str())) return {};
   return fail(scope_missing(oauth::Permissions::missing_repo(word(action), collection.str())));
 }
 
 bool Credentials::may_read_email() const {
   if (kind == Kind::session) return email_fields(scope) == EmailFields::show;
-  return permissions->allows_account("email", "read");
+  return kind == Kind::oauth && permissions->allows_account("email", "read");
 }
 
 Task<Result<Account, web::Response>> Authenticator::account(Did did) {
@@ -80,7 +83,8 @@ bool Authenticator::is_admin(std::string_view authorization) const {
 }
 
 // `request` is only read before the first suspension.
-Task<Result<Caller, web::Response>> Authenticator::authenticate(const web::Request& request, Access access) {
+Task<Result<Caller, web::Response>> Authenticator::authenticate(const web::Request& request, Access access,
+                                                                std::string_view method) {
   if (access == Access::none) return done(Caller{});
   if (request.headers.count("authorization") > 1)
     return done(refuse(Error::InvalidToken, "Malformed authorization header"));
@@ -103,6 +107,9 @@ Task<Result<Caller, web::Response>> Authenticator::authenticate(const web::Reque
       if (!claims) return done(fail(response_of(claims.error())));
       return done(Caller{.account = std::nullopt, .refresh = *std::move(claims)});
     }
+    if (access == Access::session_or_service)
+      if (auto jwt = oauth::parse_compact(authorization->token); jwt && is_service_jwt(*jwt))
+        return service(*std::move(jwt), std::string(method));
     return session(std::move(authorization->token), access);
   }
   const bool takes_oauth = access != Access::refresh && access != Access::refresh_expired;
@@ -129,6 +136,19 @@ Task<Result<Caller, web::Response>> Authenticator::session(std::string token, Ac
   co_return Caller{.account = Credentials{.kind = Credentials::Kind::session,
                                           .account = std::move(account),
                                           .scope = claims->scope},
+                   .refresh = std::nullopt};
+}
+
+// Of our own accounts only, whose keys are here.
+Task<Result<Caller, web::Response>> Authenticator::service(oauth::Jwt token, std::string method) {
+  const auto iss = check_service_jwt(token, config_.service_did, method, shared_.clock.now());
+  if (!iss) co_return fail(response_of(iss.error()));
+  auto account = co_await shared_.db.read([&](store::Tx& tx) { return accounts::by_did(tx, *iss); });
+  if (!account) co_return refuse(Error::UntrustedIss, "Untrusted issuer");
+  if (!oauth::verify(token, (co_await repos_.signing_key(*account)).public_key()))
+    co_return refuse(Error::BadJwtSignature, "jwt signature does not match jwt issuer");
+  if (account->taken_down()) co_return refuse(Error::AccountTakedown, "Account has been taken down");
+  co_return Caller{.account = Credentials{.kind = Credentials::Kind::service, .account = *std::move(account)},
                    .refresh = std::nullopt};
 }
 

@@ -29,17 +29,17 @@ Task<Answer> check_account_status(Pds& pds, Call call) {
   const auto blocks = co_await run_on(&pds.shared().reads, [repo] { return count_blocks(repo->tree); });
   const bool valid =
       (co_await pds.identity().check_entry(account, repo->signing_key.public_key())).has_value();
-  co_return web::Response::json(
-      json::Object{{"activated", !account.deactivated_at},
-                   {"validDid", valid},
-                   {"repoCommit", repo->head.commit.str()},
-                   {"repoRev", repo->head.rev},
-                   {"repoBlocks", blocks},
-                   {"indexedRecords", static_cast<std::int64_t>(repo->tree.size())},
-                   // Neither preferences nor blobs are kept here, and records that name blobs are refused.
-                   {"privateStateValues", 0},
-                   {"expectedBlobs", 0},
-                   {"importedBlobs", 0}});
+  const auto blobs =
+      co_await pds.db().read([id = account.id](store::Tx& tx) { return blobs::count(tx, id); });
+  co_return web::Response::json(json::Object{{"activated", !account.deactivated_at},
+                                             {"validDid", valid},
+                                             {"repoCommit", repo->head.commit.str()},
+                                             {"repoRev", repo->head.rev},
+                                             {"repoBlocks", blocks},
+                                             {"indexedRecords", static_cast<std::int64_t>(repo->tree.size())},
+                                             {"privateStateValues", 0},  // no preferences are kept here
+                                             {"expectedBlobs", blobs.expected},
+                                             {"importedBlobs", blobs.here}});
 }
 
 }  // namespace latchkey::pds

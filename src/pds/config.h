@@ -24,6 +24,7 @@ struct Config {
   std::optional<Secret<std::string>> magic_invite_code;  // good for any number of accounts
   std::optional<Secret<std::string>> admin_password;     // absent: nobody is admin
   std::size_t blob_upload_limit = 5 << 20;
+  std::string blob_directory;  // of DiskBlobStore
   std::optional<std::string> privacy_policy_url, terms_of_service_url, contact_email;
   std::size_t min_password_length = 8;
 

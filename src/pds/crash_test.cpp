@@ -1,5 +1,6 @@
 // kill -9 in the middle of sign-ups and writes: every acknowledged account works and every acknowledged
-// record is there, the directory and the database know the same accounts, and each has its repository.
+// record is there with its blob, the directory and the database know the same accounts, and each has its
+// repository.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -66,14 +67,16 @@ TEST(Crash, LeavesAccountsWholeOrNotAtAll) {
     FilePlc plc(directory + "/plc");
     FakeClock clock(Time(std::chrono::years(100)));  // after everything the child did
     ThreadPool passwords(1), reads(1);
+    DiskBlobStore blob_store(directory + "/db-blobs", reads);
     Pds server(crash_config(), {.db = *db,
                                 .clock = clock,
                                 .rng = rng,
                                 .passwords = passwords,
                                 .reads = reads,
                                 .plc = plc,
+                                .blobs = blob_store,
                                 .sealer = crash_sealer()});
-    EXPECT_EQ(run(server.accounts().resume_unfinished(Unfinished::all)), 0u);
+    EXPECT_EQ(run(server.resume_unfinished(Unfinished::all)), 0u);
 
     const auto listed = run(db->read([](store::Tx& tx) { return accounts::list(tx, 0, 100'000); }));
     std::set<std::string> here, there;
@@ -88,6 +91,18 @@ TEST(Crash, LeavesAccountsWholeOrNotAtAll) {
       ASSERT_TRUE(verified) << verified.error().message;
       for (const auto& rkey : acked[account.did.str()])
         EXPECT_TRUE(verified->tree.contains("com.example.note/" + rkey)) << "lost " << rkey;
+    }
+    // Every blob of a record has its file, and every file its row.
+    for (const auto& [account, _] : listed) {
+      const auto rows = run(db->read([id = account.id](store::Tx& tx) {
+        return blobs::list(tx, id, std::nullopt, std::nullopt, 1000);
+      }));
+      for (const auto& blob : rows) EXPECT_TRUE(run(server.blobs().open(account, blob))) << blob.cid.str();
+      EXPECT_TRUE(run(db->read([id = account.id](store::Tx& tx) {
+                    return blobs::missing(tx, id, std::nullopt, 1000);
+                  })).empty());
+      const auto files = run(blob_store.list(account.id));
+      EXPECT_TRUE(run(db->read([&](store::Tx& tx) { return blobs::unknown(tx, files); })).empty());
     }
     for (const auto& [did, _] : acked) EXPECT_TRUE(here.contains(did)) << "lost " << did;
   }

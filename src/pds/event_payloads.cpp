@@ -16,7 +16,8 @@ cbor::Map commit_map(const Did& did, const Cid& commit, std::string rev, Time no
 
 }  // namespace
 
-Bytes commit_payload(const Did& did, const repo::CommitResult& result, Time now) {
+Bytes commit_payload(const Did& did, const repo::CommitResult& result, const std::vector<Cid>& blobs,
+                     Time now) {
   cbor::Array ops;
   ops.reserve(result.ops.size());
   for (const auto& op : result.ops) {
@@ -28,6 +29,7 @@ Bytes commit_payload(const Did& did, const repo::CommitResult& result, Time now)
   map.set("since", result.since ? Value(result.since->str()) : Value());
   map.set("blocks", result.car());
   map.set("ops", std::move(ops));
+  if (!blobs.empty()) map.set("blobs", cbor::Array(blobs.begin(), blobs.end()));
   if (result.prev_data) map.set("prevData", *result.prev_data);
   return cbor::encode(std::move(map));
 }

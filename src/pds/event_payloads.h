@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "atproto/repo/engine.h"
 #include "atproto/syntax/did.h"
@@ -13,7 +14,9 @@
 
 namespace latchkey::pds {
 
-Bytes commit_payload(const Did& did, const repo::CommitResult& commit, Time now);
+/// `blobs`: what the written records refer to.
+Bytes commit_payload(const Did& did, const repo::CommitResult& commit, const std::vector<Cid>& blobs,
+                     Time now);
 /// The first commit of a new repository: `blocks` is the CAR of the event.
 Bytes first_commit_payload(const Did& did, const RepoHead& head, BytesView blocks, Time now);
 Bytes sync_payload(const Did& did, const RepoHead& head, Time now);

@@ -11,14 +11,14 @@
 namespace latchkey::pds {
 
 enum class Verb { query, procedure };
-enum class Input { none, json };
+enum class Input { none, json, bytes };  // bytes: of any type, read by the handler as they come
 
 struct Method {
   std::string_view nsid;
   Verb verb;
   Access access;
   Input input;
-  std::size_t max_body;
+  std::size_t max_body;  // of bytes: Config::blob_upload_limit
   Task<Answer> (*handler)(Pds&, Call);
 };
 
@@ -55,12 +55,16 @@ Task<Answer> create_record(Pds&, Call);
 Task<Answer> delete_record(Pds&, Call);
 Task<Answer> describe_repo(Pds&, Call);
 Task<Answer> get_record(Pds&, Call);
+Task<Answer> list_missing_blobs(Pds&, Call);
 Task<Answer> list_records(Pds&, Call);
 Task<Answer> put_record(Pds&, Call);
+Task<Answer> upload_blob(Pds&, Call);
 // com.atproto.sync
+Task<Answer> get_blob(Pds&, Call);
 Task<Answer> get_latest_commit(Pds&, Call);
 Task<Answer> get_repo(Pds&, Call);
 Task<Answer> get_repo_status(Pds&, Call);
+Task<Answer> list_blobs(Pds&, Call);
 Task<Answer> list_repos(Pds&, Call);
 Task<Answer> sync_get_record(Pds&, Call);
 

@@ -11,6 +11,7 @@
 #include "pds/account_service.h"
 #include "pds/account_settings.h"
 #include "pds/authenticator.h"
+#include "pds/blob_service.h"
 #include "pds/config.h"
 #include "pds/did_docs.h"
 #include "pds/handles.h"
@@ -28,6 +29,7 @@ struct Parts {
   ThreadPool& passwords;  // small: each job takes 16 MiB
   ThreadPool& reads;
   PlcClient& plc;
+  BlobStore& blobs;
   crypto::Sealer sealer;                   // for signing keys
   OauthVerifier* oauth = nullptr;          // null: no OAuth on resource routes
   identity::Resolver* resolver = nullptr;  // for handles of others; null: they are not found
@@ -41,8 +43,8 @@ class Pds {
   Pds(Config config, Parts parts);
   Pds(const Pds&) = delete;
 
-  /// Finishes or removes what a crash or an unreachable directory has left. How much is still open. Call it
-  /// at start, before accepting requests, and now and then.
+  /// Finishes or removes what a crash or an unreachable directory has left, and what has become too old. How
+  /// much is still open. Call it at start, before accepting requests, and now and then.
   Task<std::size_t> resume_unfinished(Unfinished which);
 
   const Config& config() const { return config_; }
@@ -50,6 +52,7 @@ class Pds {
   const Clock& clock() const { return shared_.clock; }
   const Shared& shared() const { return shared_; }
   const HandleRules& handles() const { return handles_; }
+  BlobService& blobs() { return blobs_; }
   RepoService& repos() { return repos_; }
   AccountService& accounts() { return accounts_; }
   SessionService& sessions() { return sessions_; }
@@ -68,6 +71,7 @@ class Pds {
   identity::Resolver* const resolver_;
   lexicon::Resolver* const lexicons_;
   const HandleRules handles_;
+  BlobService blobs_;
   RepoService repos_;
   AccountService accounts_;
   SessionService sessions_;

@@ -30,19 +30,17 @@ Result<PreparedRecord, xrpc::Fault> prepare_record(const Nsid& collection, const
   if (validate == Validate::required) return invalid("Unknown lexicon type: " + collection.str());
 
   const cbor::Value value(*std::move(record));
-  const auto blobs = cbor::find_blobs(value);
-  if (blobs.has_legacy) return invalid("Legacy blobs are not allowed");
-  // An account without blobs can refer to none.
-  if (!blobs.refs.empty())
-    return fail(xrpc::Fault{.code = xrpc::Error::BlobNotFound,
-                            .message = "Could not find blob: " + blobs.refs.front().ref.str()});
+  if (cbor::find_blobs(value).has_legacy) return invalid("Legacy blobs are not allowed");
+  auto blobs = blobs_used(value);
+  if (validate == Validate::skip)
+    for (auto& use : blobs) use.limit = nullptr;
 
   Bytes block = cbor::encode(value);
   if (block.size() > repo::k_max_record_bytes)
     return invalid("Record is too large: " + std::to_string(block.size()) + " bytes, at most " +
                    std::to_string(repo::k_max_record_bytes));
   const Cid cid = Cid::of_dag_cbor(block);
-  return PreparedRecord{.block = std::move(block), .cid = cid};
+  return PreparedRecord{.block = std::move(block), .cid = cid, .blobs = std::move(blobs)};
 }
 
 }  // namespace latchkey::pds

@@ -1,6 +1,6 @@
 #include "pds/repo_service.h"
 
-#include <span>
+#include <set>
 
 #include "atproto/repo/engine.h"
 #include "pds/event_payloads.h"
@@ -80,6 +80,44 @@ Fault fault_of(const repo::Error& error) {
   std::abort();
 }
 
+/// The record an operation writes; nullptr for a removal.
+const PreparedRecord* record_of(const repo::Op& op, const std::vector<RecordWrite>& writes) {
+  const PreparedRecord* found = nullptr;
+  for (const auto& w : writes)
+    if (op.cid && w.record && w.record->cid == *op.cid) found = &*w.record;
+  return found;
+}
+
+/// Every blob the written records refer to, once.
+std::vector<Cid> blobs_of(const repo::CommitResult& result, const std::vector<RecordWrite>& writes) {
+  std::set<Cid> found;
+  for (const auto& op : result.ops)
+    if (const auto* record = record_of(op, writes))
+      for (const auto& use : record->blobs) found.insert(use.ref.ref);
+  return {found.begin(), found.end()};
+}
+
+/// What the new records refer to must be there and becomes permanent; what nothing refers to any more goes.
+Result<std::vector<BlobKey>, Fault> store_references(store::Tx& tx, std::int64_t account_id,
+                                                     const repo::CommitResult& result,
+                                                     const std::vector<RecordWrite>& writes) {
+  std::set<Cid> dropped;
+  for (const auto& op : result.ops) {
+    if (op.action != repo::Action::create)
+      for (const auto& cid : blobs::drop_references(tx, account_id, op.path)) dropped.insert(cid);
+    const auto* record = record_of(op, writes);
+    if (!record) continue;
+    for (const auto& use : record->blobs) {
+      TRY_VOID(check_use(use, blobs::get(tx, account_id, use.ref.ref)));
+      blobs::add_reference(tx, account_id, op.path, result.rev.str(), use.ref.ref);
+    }
+  }
+  std::vector<BlobKey> gone;
+  for (const auto& cid : dropped)
+    if (auto key = blobs::release(tx, account_id, cid)) gone.push_back(*key);
+  return gone;
+}
+
 void store_records(store::Tx& tx, std::int64_t account_id, const repo::CommitResult& result,
                    const std::vector<RecordWrite>& writes) {
   for (const auto& op : result.ops) {
@@ -90,13 +128,11 @@ void store_records(store::Tx& tx, std::int64_t account_id, const repo::CommitRes
       records::remove(tx, account_id, collection, rkey);
       continue;
     }
-    const Bytes* value = nullptr;
-    for (const auto& w : writes)
-      if (w.record && w.record->cid == *op.cid) value = &w.record->block;
+    const Bytes& value = record_of(op, writes)->block;
     if (op.action == repo::Action::create)
-      records::insert(tx, account_id, collection, rkey, *op.cid, *value);
+      records::insert(tx, account_id, collection, rkey, *op.cid, value);
     else
-      records::update(tx, account_id, collection, rkey, *op.cid, *value);
+      records::update(tx, account_id, collection, rkey, *op.cid, value);
   }
 }
 
@@ -110,8 +146,9 @@ Fault inactive_fault(const std::optional<Account>& account) {
 
 std::string signing_key_context(const Did& did) { return "pds-signing-key:" + did.str(); }
 
-RepoService::RepoService(Shared shared, const crypto::Sealer& sealer, std::size_t cache_bytes)
-    : shared_(shared), sealer_(sealer), cache_(cache_bytes), tids_(shared.rng.below(1024)) {}
+RepoService::RepoService(Shared shared, const crypto::Sealer& sealer, BlobService& blobs,
+                         std::size_t cache_bytes)
+    : shared_(shared), sealer_(sealer), blobs_(blobs), cache_(cache_bytes), tids_(shared.rng.below(1024)) {}
 
 CachedRepoPtr RepoService::read(store::Tx& tx, const Account& account) const {
   auto head = repo_heads::get(tx, account.id);
@@ -172,19 +209,23 @@ Result<std::optional<RepoService::Next>, Fault> RepoService::next(const Account&
                              *planned, tids_.next(now), repo.signing_key);
   if (!applied) return fail(fault_of(applied.error()));
   return Next{.from = repo.head.commit,
-              .event = commit_payload(account.did, *applied, now),
+              .event = commit_payload(account.did, *applied, blobs_of(*applied, writes), now),
               .at = now,
               .result = *std::move(applied),
               .signing_key = repo.signing_key};
 }
 
-repo_heads::Advance RepoService::store(store::Tx& tx, const Account& account, const Next& next,
-                                       const std::vector<RecordWrite>& writes) const {
+Result<std::vector<BlobKey>, RepoService::NotStored> RepoService::store(
+    store::Tx& tx, const Account& account, const Next& next, const std::vector<RecordWrite>& writes) const {
   const auto advance = repo_heads::advance(tx, account.id, next.from, next.head());
-  if (advance != repo_heads::Advance::done) return advance;
+  if (advance == repo_heads::Advance::moved) return fail(NotStored{advance, {Error::InternalServerError}});
+  if (advance == repo_heads::Advance::inactive)
+    return fail(NotStored{advance, inactive_fault(accounts::by_did(tx, account.did))});
   store_records(tx, account.id, next.result, writes);
+  auto released = store_references(tx, account.id, next.result, writes);
+  if (!released) return fail(NotStored{advance, std::move(released).error()});
   events::append(tx, shared_.db.engine(), account.id, EventKind::commit, next.event, next.at);
-  return advance;
+  return *std::move(released);
 }
 
 CommitRef RepoService::done(const Account& account, Next next) {
@@ -224,22 +265,16 @@ Task<Result<std::optional<CommitRef>, Fault>> RepoService::write(Account account
       co_return std::optional<CommitRef>();
     }
 
-    struct Outcome {
-      repo_heads::Advance advance;
-      std::optional<Account> account;
-    };
     // A lost race is an error here so that nothing of the transaction stays.
-    auto outcome = co_await shared_.db.write([&](store::Tx& tx) -> Result<void, Outcome> {
-      const auto advance = store(tx, account, **built, writes);
-      if (advance == repo_heads::Advance::inactive)
-        return fail(Outcome{advance, accounts::by_did(tx, account.did)});
-      if (advance != repo_heads::Advance::done) return fail(Outcome{advance, std::nullopt});
-      return {};
-    });
-    if (outcome) co_return done(account, **std::move(built));
-    cache_.erase(account.id);
-    if (outcome.error().advance == repo_heads::Advance::inactive)
-      co_return fail(inactive_fault(outcome.error().account));
+    auto stored =
+        co_await shared_.db.write([&](store::Tx& tx) { return store(tx, account, **built, writes); });
+    if (stored) {
+      co_await blobs_.remove_files(*std::move(stored));
+      co_return done(account, **std::move(built));
+    }
+    // A blob that is not there says nothing against the tree.
+    if (stored.error().advance != repo_heads::Advance::done) cache_.erase(account.id);
+    if (stored.error().advance != repo_heads::Advance::moved) co_return fail(stored.error().fault);
   }
   co_return co_await write_locked(std::move(account), std::move(writes), std::move(swap_commit));
 }
@@ -247,18 +282,24 @@ Task<Result<std::optional<CommitRef>, Fault>> RepoService::write(Account account
 Task<Result<std::optional<CommitRef>, Fault>> RepoService::write_locked(Account account,
                                                                         std::vector<RecordWrite> writes,
                                                                         std::optional<Cid> swap_commit) {
-  auto written = co_await shared_.db.write([&](store::Tx& tx) -> Result<std::optional<Next>, Fault> {
+  struct Written {
+    std::optional<Next> next;
+    std::vector<BlobKey> released = {};
+  };
+  auto written = co_await shared_.db.write([&](store::Tx& tx) -> Result<Written, Fault> {
     repo_heads::lock(tx, account.id);
     const auto repo = read(tx, account);
     if (!repo) return refuse(Error::RepoNotFound, "Could not find repo for DID: " + account.did.str());
-    auto built = next(account, *repo, writes, swap_commit);
-    if (built && *built && store(tx, account, **built, writes) != repo_heads::Advance::done)
-      return fail(inactive_fault(accounts::by_did(tx, account.did)));
-    return built;
+    TRY(auto built, next(account, *repo, writes, swap_commit));
+    if (!built) return Written{std::nullopt};
+    auto stored = store(tx, account, *built, writes);
+    if (!stored) return fail(std::move(stored).error().fault);
+    return Written{std::move(built), *std::move(stored)};
   });
   if (!written) co_return fail(written.error());
-  if (!*written) co_return std::optional<CommitRef>();
-  co_return done(account, **std::move(written));
+  if (!written->next) co_return std::optional<CommitRef>();
+  co_await blobs_.remove_files(std::move(written->released));
+  co_return done(account, *std::move(written->next));
 }
 
 }  // namespace latchkey::pds

@@ -17,7 +17,9 @@
 #include "crypto/aead.h"
 #include "pds/account_queue.h"
 #include "pds/accounts.h"
+#include "pds/blob_service.h"
 #include "pds/record_rules.h"
+#include "pds/shared.h"
 #include "pds/tree_cache.h"
 #include "store/database.h"
 
@@ -46,23 +48,15 @@ struct CommitRef {
   std::string rev;
 };
 
-/// The parts shared by the services of this folder; all outlive them.
-struct Shared {
-  store::Database& db;
-  const Clock& clock;
-  Rng& rng;
-  ThreadPool& passwords;  // a small pool: scrypt takes 16 MiB and tens of milliseconds
-  ThreadPool& reads;      // reads that may take long: whole repositories
-};
-
 std::string signing_key_context(const Did& did);  // what signing keys are sealed under
 
 class RepoService {
  public:
-  RepoService(Shared shared, const crypto::Sealer& sealer, std::size_t cache_bytes);
+  RepoService(Shared shared, const crypto::Sealer& sealer, BlobService& blobs, std::size_t cache_bytes);
 
   /// All writes or none, as one commit. std::nullopt: there was nothing to do. Two writers of one account
-  /// never fork it: the loser starts again on the winner's commit.
+  /// never fork it: the loser starts again on the winner's commit. Blobs no record refers to any more are
+  /// gone when it resumes.
   Task<Result<std::optional<CommitRef>, xrpc::Fault>> write(Account account, std::vector<RecordWrite> writes,
                                                             std::optional<Cid> swap_commit);
 
@@ -97,8 +91,14 @@ class RepoService {
   Result<std::optional<Next>, xrpc::Fault> next(const Account& account, const CachedRepo& repo,
                                                 const std::vector<RecordWrite>& writes,
                                                 const std::optional<Cid>& swap_commit);
-  repo_heads::Advance store(store::Tx& tx, const Account& account, const Next& next,
-                            const std::vector<RecordWrite>& writes) const;
+  /// Why a commit was not stored.
+  struct NotStored {
+    repo_heads::Advance advance;
+    xrpc::Fault fault;  // unless it is `moved`: then it may be tried again on the new state
+  };
+  /// The blobs that go with it.
+  Result<std::vector<BlobKey>, NotStored> store(store::Tx& tx, const Account& account, const Next& next,
+                                                const std::vector<RecordWrite>& writes) const;
   CommitRef done(const Account& account, Next next);  // it is stored now
   /// Reads, builds and stores in one transaction, in which nobody gets ahead.
   Task<Result<std::optional<CommitRef>, xrpc::Fault>> write_locked(Account account,
@@ -108,6 +108,7 @@ class RepoService {
 
   Shared shared_;
   const crypto::Sealer& sealer_;
+  BlobService& blobs_;
   TreeCache cache_;
   AccountQueue queue_;
   TidClock tids_;

@@ -26,8 +26,11 @@ constexpr Method k_methods[] = {
      delete_record},
     {"com.atproto.repo.describeRepo", Verb::query, Access::none, Input::none, 0, describe_repo},
     {"com.atproto.repo.getRecord", Verb::query, Access::none, Input::none, 0, get_record},
+    {"com.atproto.repo.listMissingBlobs", Verb::query, Access::session, Input::none, 0, list_missing_blobs},
     {"com.atproto.repo.listRecords", Verb::query, Access::none, Input::none, 0, list_records},
     {"com.atproto.repo.putRecord", Verb::procedure, Access::session, Input::json, k_record_limit, put_record},
+    {"com.atproto.repo.uploadBlob", Verb::procedure, Access::session_or_service, Input::bytes, 0,
+     upload_blob},
     {"com.atproto.server.activateAccount", Verb::procedure, Access::session, Input::none, 0,
      activate_account},
     {"com.atproto.server.checkAccountStatus", Verb::query, Access::session, Input::none, 0,
@@ -58,10 +61,12 @@ constexpr Method k_methods[] = {
      request_account_delete},
     {"com.atproto.server.revokeAppPassword", Verb::procedure, Access::session, Input::json, k_json_limit,
      revoke_app_password},
+    {"com.atproto.sync.getBlob", Verb::query, Access::optional, Input::none, 0, get_blob},
     {"com.atproto.sync.getLatestCommit", Verb::query, Access::optional, Input::none, 0, get_latest_commit},
     {"com.atproto.sync.getRecord", Verb::query, Access::optional, Input::none, 0, sync_get_record},
     {"com.atproto.sync.getRepo", Verb::query, Access::optional, Input::none, 0, get_repo},
     {"com.atproto.sync.getRepoStatus", Verb::query, Access::none, Input::none, 0, get_repo_status},
+    {"com.atproto.sync.listBlobs", Verb::query, Access::optional, Input::none, 0, list_blobs},
     {"com.atproto.sync.listRepos", Verb::query, Access::none, Input::none, 0, list_repos},
 };
 
@@ -78,10 +83,14 @@ Result<void, Fault> read_call(const Method& method, Call& call) {
     if (!request.body.empty()) return invalid("A request body was provided when none was expected");
     return {};
   }
+  const auto type = request.content_type();
+  if (method.input == Input::bytes) {
+    if (type.empty()) return invalid("Request encoding (Content-Type) required but not provided");
+    return {};
+  }
   if (request.body.empty()) return invalid("A request body is expected but none was provided");
   if (request.body.size() > method.max_body)
     return refuse(Error::PayloadTooLarge, "request entity too large");
-  const auto type = request.content_type();
   if (type.empty()) return invalid("Request encoding (Content-Type) required but not provided");
   if (type != "application/json") return invalid("Wrong request encoding (Content-Type): " + type);
   auto input = json::parse(request.body);
@@ -102,15 +111,17 @@ Task<web::Response> answer(Pds* pds, const Method* method, web::Request request)
                            .message = "Incorrect HTTP method (" + request.method + ") expected " +
                                       (method->verb == Verb::query ? "GET" : "POST")});
   Call call{.request = std::move(request), .query = {}, .input = {}, .caller = {}};
-  auto caller = co_await pds->authenticator().authenticate(call.request, method->access);
+  auto caller = co_await pds->authenticator().authenticate(call.request, method->access, method->nsid);
   if (!caller) co_return std::move(caller).error();
   call.caller = *std::move(caller);
   if (const auto& who = call.caller.account) {
     const auto* needed = permission_of(method->nsid);
     // A method without a line in the table would be open to every app.
     if (!needed) throw std::logic_error("no permission is known for " + std::string(method->nsid));
-    const auto may = who->kind == Credentials::Kind::oauth ? check_permission(*needed, *who->permissions)
-                                                           : check_session(*needed, who->scope);
+    // A service JWT names its method; it was not accepted for another.
+    const auto may = who->kind == Credentials::Kind::oauth     ? check_permission(*needed, *who->permissions)
+                     : who->kind == Credentials::Kind::session ? check_session(*needed, who->scope)
+                                                               : Result<void, Fault>();
     if (!may) co_return response_of(may.error());
   }
   if (auto read = read_call(*method, call); !read) co_return response_of(read.error());
@@ -190,9 +201,12 @@ void add_methods(web::Router& router, Pds& pds, std::span<const Method> served) 
   Pds* const p = &pds;
   for (const Method& method : served) {
     const Method* const m = &method;
-    router.add("*", "/xrpc/" + std::string(method.nsid),
-               web::with_cors([p, m](web::Request request) { return serve(p, m, std::move(request)); }),
-               method.max_body);
+    auto handler = web::with_cors([p, m](web::Request request) { return serve(p, m, std::move(request)); });
+    const std::string path = "/xrpc/" + std::string(method.nsid);
+    if (method.input == Input::bytes)
+      router.add_streamed("*", path, std::move(handler), pds.config().blob_upload_limit);
+    else
+      router.add("*", path, std::move(handler), method.max_body);
   }
 }
 

@@ -131,6 +131,30 @@ CREATE TABLE event_removal (
   next_seq BIGINT NOT NULL,
   last_seq BIGINT NOT NULL
 );
+)sql"},
+                                             {"pds", 3, R"sql(
+-- The bytes are in the blob store under account_id, cid and upload. temporary_since: until a record refers to it.
+CREATE TABLE account_blob (
+  account_id BIGINT NOT NULL,
+  cid BLOB NOT NULL,
+  upload TEXT NOT NULL,
+  mime_type TEXT NOT NULL,
+  size BIGINT NOT NULL,
+  temporary_since BIGINT,
+  PRIMARY KEY (account_id, cid)
+) WITHOUT ROWID;
+CREATE INDEX account_blob_temporary ON account_blob (temporary_since) WHERE temporary_since IS NOT NULL;
+CREATE INDEX account_blob_temporary_of ON account_blob (account_id) WHERE temporary_since IS NOT NULL;
+
+-- What the records of a repository refer to, whether the blob is here or not (migration).
+CREATE TABLE blob_reference (
+  account_id BIGINT NOT NULL,
+  path TEXT NOT NULL,
+  cid BLOB NOT NULL,
+  rev TEXT NOT NULL,
+  PRIMARY KEY (account_id, path, cid)
+) WITHOUT ROWID;
+CREATE INDEX blob_reference_cid ON blob_reference (account_id, cid);
 )sql"}};
 
 }  // namespace

@@ -147,15 +147,18 @@ inline Config test_config() {
 
 /// What a process holds; a World may have several over one database.
 struct Process {
+  /// Blobs are in `config.blob_directory`.
   Process(store::Database& db, const Clock& clock, Rng& rng, PlcClient& plc, Config config = test_config(),
           identity::Resolver* resolver = nullptr)
-      : pds(std::move(config),
+      : blob_store(config.blob_directory, reads),
+        pds(std::move(config),
             {.db = db,
              .clock = clock,
              .rng = rng,
              .passwords = passwords,
              .reads = reads,
              .plc = plc,
+             .blobs = blob_store,
              .sealer = crypto::Sealer(Secret<Bytes>(Bytes(32, 7))),
              .oauth = &oauth,
              .resolver = resolver,
@@ -186,6 +189,7 @@ struct Process {
   }
 
   ThreadPool passwords{1}, reads{1};
+  DiskBlobStore blob_store;
   FakeOauth oauth;
   FakeMailer mailer;
   std::set<std::string> recently_signed_in;
@@ -215,7 +219,13 @@ struct SignedIn {
 struct World {
   explicit World(store::Engine engine = store::Engine::sqlite, Config config = test_config(),
                  identity::Resolver* resolver = nullptr)
-      : database(engine, migrations()), process(*database, clock, rng, plc, config, resolver) {}
+      : database(engine, migrations()),
+        process(*database, clock, rng, plc, in_folder(std::move(config)), resolver) {}
+
+  Config in_folder(Config config) {
+    config.blob_directory = folder.path() + "/blobs";
+    return config;
+  }
 
   store::Database& db() { return *database; }
   Pds& pds() { return process.pds; }
@@ -256,6 +266,7 @@ struct World {
   FakeClock clock;
   SeededRng rng{1};
   MemoryPlc plc;
+  store::TemporaryFolder folder;
   store::TestDatabase database;
   Process process;
 };

@@ -131,6 +131,7 @@ struct Epds::Impl {
         mails({.service_name = options.service_name,
                .service_host = Url::parse(options.pds.public_url)->authority()},
               parts.mailer, templates),
+        blob_store(options.pds.blob_directory, parts.reads),
         pds(options.pds,
             {.db = parts.db,
              .clock = parts.clock,
@@ -138,6 +139,7 @@ struct Epds::Impl {
              .passwords = parts.passwords,
              .reads = parts.reads,
              .plc = plc,
+             .blobs = blob_store,
              .sealer = crypto::Sealer(derive(options.storage_secret, "latchkey pds signing keys")),
              .oauth = &verifier,
              .resolver = parts.resolver,
@@ -279,6 +281,7 @@ struct Epds::Impl {
   ResourceVerifier verifier;
   pds::HttpPlcClient plc;
   AccountMails mails;
+  pds::DiskBlobStore blob_store;
   pds::Pds pds;
   auth::EmailOtp otp;
   Branding branding;

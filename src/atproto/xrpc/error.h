@@ -69,6 +69,8 @@ enum class Error {
   RepoDeactivated,
   BlockNotFound,
   BlobNotFound,
+  BlobTooLarge,
+  InvalidMimeType,
   HeadNotFound,
   // Error frames of the firehose; the status is unused.
   FutureCursor,
@@ -144,6 +146,8 @@ constexpr Wire wire(Error e) {
     LK_XRPC(400, RepoDeactivated)
     LK_XRPC(400, BlockNotFound)
     LK_XRPC(400, BlobNotFound)
+    LK_XRPC(400, BlobTooLarge)
+    LK_XRPC(400, InvalidMimeType)
     LK_XRPC(400, HeadNotFound)
     LK_XRPC(400, FutureCursor)
     LK_XRPC(400, ConsumerTooSlow)

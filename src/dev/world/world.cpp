@@ -196,6 +196,7 @@ void World::restart() {
                                   .sign_up = policy,
                                   .invite_required = policy.kind() == pds::SignUpPolicy::Kind::invite,
                                   .admin_password = admin,
+                                  .blob_directory = folder_.path() + "/blobs",
                                   .jwt_secret = Secret<std::string>("a test secret of more than 32 bytes!"),
                                   .rotation_key = crypto::PrivateKey::generate(crypto::Curve::k256, keys)},
                           .auth_origin = options.auth,

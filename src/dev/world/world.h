@@ -154,6 +154,7 @@ class World {
   MemoryNetwork network;
   mail::Trap trap{clock};
   Postman postman{trap};
+  store::TemporaryFolder folder_;
   store::TestDatabase plc_database, database;
   PlcDirectory plc;
   web::Router plc_routes;
