@@ -1,5 +1,6 @@
 // What an account holds, and its end: download, keys of one's own, rest, deletion.
 
+#include "pds/account_archive.h"
 #include "pds/repo_access.h"
 #include "pds/repo_export.h"
 #include "signin/account_parts.h"
@@ -14,6 +15,15 @@ Task<web::Response> AccountPages::download_repo(Session at, web::Request request
   response.header("content-disposition",
                   fmt::format("attachment; filename=\"{}.car\"", at.account.handle_text()));
   co_return response;
+}
+
+Task<web::Response> AccountPages::download_archive(Session at, web::Request request) {
+  auto response = co_await pds::download_archive(&pds_, at.account);
+  if (!response) co_return failed("download_failed");
+  co_await note(at, Event::data_downloaded, {}, request);
+  response->header("content-disposition",
+                   fmt::format("attachment; filename=\"{}.tar\"", at.account.handle_text()));
+  co_return *std::move(response);
 }
 
 // --- Keys that may change the DID

@@ -139,6 +139,7 @@ void AccountPages::add_routes(web::Router& router) {
   change("/account/app-password/add", &This::add_app_password);
   pages_.post(router, "/account/app-password/revoke", act(&This::revoke_app_password));
   pages_.post(router, "/account/data/repo", act(&This::download_repo));
+  pages_.post(router, "/account/data/archive", act(&This::download_archive));
   change("/account/rotation-key/add", &This::add_rotation_key);
   change("/account/rotation-key/remove", &This::remove_rotation_key);
   change("/account/deactivate", &This::deactivate);

@@ -19,7 +19,7 @@
 //   POST /account/backup-email/add, …/remove; GET and POST …/verify, which the link in the mail leads to
 //   POST /account/passkey/add, …/rename, …/remove; /account/provider/link, …/unlink
 //   POST /account/password, …/remove; /account/app-password/add, …/revoke
-//   POST /account/data/repo; /account/rotation-key/add, …/remove
+//   POST /account/data/archive, /account/data/repo; /account/rotation-key/add, …/remove
 //   POST /account/deactivate, /account/reactivate, /account/delete
 //
 // Before sign-in a cookie of its own binds the form, the code and the browser together. After it the device
@@ -181,6 +181,7 @@ class AccountPages {
 
   // account_data.cpp
   Task<web::Response> download_repo(Session session, web::Request request);
+  Task<web::Response> download_archive(Session session, web::Request request);
   Task<web::Response> add_rotation_key(Session session, web::Request request);
   Task<web::Response> remove_rotation_key(Session session, web::Request request);
   /// The keys that may change the DID; none when the directory does not answer.

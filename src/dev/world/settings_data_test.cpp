@@ -31,6 +31,20 @@ TEST_F(AccountData, TheRepositoryIsDownloaded) {
   EXPECT_EQ(events(alice.did).front(), "data_downloaded");
 }
 
+TEST_F(AccountData, EverythingIsDownloadedAsOneArchive) {
+  const Tokens alice = account(k_alice);
+  Browser b(w);
+  const Page page = enter(b, k_alice);
+  const Page tar = b.submit(page, "/account/data/archive");
+  EXPECT_EQ(tar.status, 200);
+  EXPECT_EQ(tar.header("content-type"), "application/x-tar");
+  EXPECT_EQ(tar.header("content-disposition"), "attachment; filename=\"" + handle(k_alice) + ".tar\"");
+  const std::string car = b.get(w.options.pds + "/xrpc/com.atproto.sync.getRepo?did=" + alice.did).body;
+  EXPECT_TRUE(tar.body.starts_with("repo.car"));
+  EXPECT_EQ(tar.body.substr(512, car.size()), car);
+  EXPECT_EQ(events(alice.did).front(), "data_downloaded");
+}
+
 TEST_F(AccountData, AKeyOfOnesOwnIsAddedShownAndRemoved) {
   const Tokens alice = account(k_alice);
   Browser b(w);

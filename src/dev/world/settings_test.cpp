@@ -28,6 +28,7 @@ const std::vector<Route>& routes() {
                                            {"/account/password/remove", recent},
                                            {"/account/app-password/add", recent},
                                            {"/account/app-password/revoke", any},
+                                           {"/account/data/archive", any},
                                            {"/account/data/repo", any},
                                            {"/account/rotation-key/add", recent},
                                            {"/account/rotation-key/remove", recent},
