@@ -105,6 +105,7 @@ class Cases {
     print_head();
     try {
       reading();
+      blobs();
       sessions();
       writing();
       oauth();
@@ -192,6 +193,36 @@ class Cases {
     }
     if (wanted("getRepo"))
       repeat("getRepo, 2,000 records", 1000, 15, get("/xrpc/com.atproto.sync.getRepo?did=" + large().did));
+  }
+
+  void blobs() {
+    if (!wanted("Blob")) return;
+    const auto& account = small();
+    const std::string upload = "/xrpc/com.atproto.repo.uploadBlob";
+    const std::string headers = "Content-Type: application/octet-stream\r\n" + bearer(account.access_jwt);
+    if (wanted("uploadBlob 100 KB")) {
+      // Each of its own, and few: a thousand that no record refers to are the limit.
+      std::size_t n = 0;
+      const auto script = [&](std::size_t, std::size_t, const Answer*) {
+        return post(upload, headers, std::to_string(++n) + std::string(100'000, 'b'));
+      };
+      driver_.run({.each = 5}, script);
+      print_row("uploadBlob 100 KB", best({.each = 20}, script), 250);
+    }
+    if (wanted("getBlob 1 MB")) {
+      const auto kept =
+          expect_json(driver_.connection(0).ask(post(upload, headers, std::string(1'000'000, 'b'))));
+      const json::Object record{{"repo", account.did},
+                                {"collection", "com.example.file"},
+                                {"record", json::Object{{"file", *kept.find("blob")}}}};
+      const auto written = driver_.connection(0).ask(
+          post("/xrpc/com.atproto.repo.createRecord", std::string(k_json_type) + bearer(account.access_jwt),
+               json::Value(record).dump()));
+      expect_json(written);
+      repeat("getBlob 1 MB", 250, 50,
+             get("/xrpc/com.atproto.sync.getBlob?did=" + account.did +
+                 "&cid=" + string_of(*kept.find("blob")->find("ref"), "$link")));
+    }
   }
 
   void sessions() {
