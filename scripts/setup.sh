@@ -34,6 +34,16 @@ if echo "$missing" | grep -q postgresql-15 && [ ! -e /etc/postgresql-common/crea
   $sudo mkdir -p /etc/postgresql-common
   echo "create_main_cluster = false" | $sudo tee /etc/postgresql-common/createcluster.conf >/dev/null
 fi
+# The same for the proxies. A system that has a policy of its own about starting services keeps it.
+policy=/usr/sbin/policy-rc.d
+proxies=$(echo "$missing" | grep -oE '\b(nginx|caddy)\b' || true)
+if [ -n "$proxies" ] && [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' | $sudo tee "$policy" >/dev/null
+  $sudo chmod 755 "$policy"
+  trap '$sudo rm -f "$policy"' EXIT
+fi
 $sudo apt-get update -qq
 # shellcheck disable=SC2086
 $sudo apt-get install -y -qq --no-install-recommends $missing >/dev/null
+# shellcheck disable=SC2086
+if [ -n "$proxies" ] && command -v systemctl >/dev/null; then $sudo systemctl disable -q $proxies 2>/dev/null || true; fi
