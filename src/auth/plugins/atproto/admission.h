@@ -18,7 +18,7 @@ struct Visitor {
 struct Arrival {
   Did did;
   std::optional<Handle> handle;
-  Visitor visitor;
+  Visitor visitor = {};
   std::optional<AtprotoProfile> profile = {};  // absent: not read, or nobody answered
   AtprotoUserFields shown = {};                // the profile, mapped
   std::string name_of_new_user;                // without a mapped one

@@ -581,6 +581,32 @@ TEST_P(AtprotoLinking, AttackForcedLinking_AFlowLinksForTheUserWhoBeganItOnly) {
   EXPECT_EQ(server_->revoked.size(), 3u);
 }
 
+TEST_P(AtprotoLinking, AttackRevokedSession_WhoWasSignedOutMeanwhileLinksNothing) {
+  const auto sign_out_everywhere = [&](const std::string& id) {
+    run(app_->db->write([&](store::Tx& tx) { return app_->auth->sessions().remove_all(tx, id); })).value();
+  };
+  // While the profile is read, and after it.
+  Browser eve = other_user();
+  const auto id = user_id(eve);
+  page("app.bsky.actor.getProfile", [&](const FetchRequest&) {
+    sign_out_everywhere(id);
+    return json_answer(200, {{"did", k_alice}});
+  });
+  EXPECT_EQ(code_of(sign_in(eve)), "SIGNED_IN_USER_CHANGED");
+  restart([&](AtprotoOptions& o, Options&) {
+    o.profile_sync = AtprotoOptions::ProfileSync::off;
+    o.map_profile_to_user = [&](const AtprotoProfile&) {
+      sign_out_everywhere(id);
+      return AtprotoUserFields{};
+    };
+  });
+  eve.post("/sign-in/email", Object{{"email", "eve@example.test"}, {"password", "password-1234"}});
+  EXPECT_EQ(user_id(eve), id);
+  EXPECT_EQ(code_of(sign_in(eve)), "SIGNED_IN_USER_CHANGED");
+  EXPECT_EQ(stored(), "");
+  EXPECT_EQ(accounts_of(id).size(), 1u);
+}
+
 TEST_P(AtprotoLinking, AttackAccountSwitch_ASignInThatEndsAsAnotherUserSwitchesNobody) {
   Browser alice(*app_), b(*app_);
   sign_in(alice);

@@ -106,10 +106,8 @@ Task<Answer> AtprotoService::arrive(Context& c, oauth::client::SignedIn in) {
   } held{sessions, in.session.id()};
 
   const Started started = Started::parse(in.app_state);
-  bsky::Arrival arrival{.did = in.session.did(),
-                        .handle = in.handle,
-                        .visitor = {started.user_id, user_id_of(co_await c.session())},
-                        .profile = co_await profile_of(in)};
+  bsky::Arrival arrival{.did = in.session.did(), .handle = in.handle, .profile = co_await profile_of(in)};
+  arrival.visitor = {started.user_id, user_id_of(co_await c.session())};
   const AtprotoProfile known =
       arrival.profile.value_or(AtprotoProfile{.did = arrival.did, .handle = in.handle});
   arrival.shown = bsky::map_profile(options_.map_profile_to_user, known);
@@ -123,6 +121,9 @@ Task<Answer> AtprotoService::arrive(Context& c, oauth::client::SignedIn in) {
     std::optional<Session> session;
   };
   auto done = co_await c.auth.db().write([&](store::Tx& tx) -> Result<Done, Fault> {
+    // Signed out on another device, perhaps a moment ago.
+    if (const auto* visitor = c.current(); visitor && !c.auth.sessions().find(tx, visitor->session.token))
+      return refuse(AtprotoError::SIGNED_IN_USER_CHANGED);
     TRY(auto who, bsky::admit(c.auth, tx, arrival, rules, c.now));
     if (sessions.keep(tx, row, who.user.id, c.now)) put_aside_ = true;
     if (who.kind == bsky::Admitted::Kind::linked) return Done{std::move(who), std::nullopt};
