@@ -41,7 +41,7 @@ class Shared final : public Fetch {
     if (request.url == k_token_url) {
       ++arrived_;
       changed_.notify_all();
-      changed_.wait_for(lock, seconds(30), [&] { return !waits_ || arrived_ > 1 || others_ > 0; });
+      changed_.wait_for(lock, seconds(5), [&] { return !waits_ || arrived_ > 1 || others_ > 0; });
     }
     return run(net_.fetch(request));
   }
