@@ -140,7 +140,7 @@ test('what the app side costs', { timeout: 1_800_000 }, async (t) => {
     return least(seen, 'micros')
   }
   const session = '/api/auth/get-session'
-  const many = 2000 * scale
+  const many = 1000 * scale
   printRow('GET /get-session', many, await repeated('ours', ours, session, many), 25, await repeated('node', node, session, many))
   printRow('GET /forward-auth', many, await repeated('ours', ours, '/forward-auth', many), 20)
   const call = '/api/auth/bsky/xrpc/com.atproto.server.getSession'

@@ -88,6 +88,7 @@ class Sessions final : public oauth::client::SessionStore {
  private:
   std::optional<oauth::client::StoredSession> held(const std::string& id) const;
   std::optional<oauth::client::SessionData> opened(const std::string& id, std::string_view sealed) const;
+  void remember(const std::string& id, std::string sealed, oauth::client::SessionData data) const;
   void put_row_aside(store::Tx& tx, const store::Row& row, Time now) const;
 
   store::Database& db_;
@@ -96,8 +97,8 @@ class Sessions final : public oauth::client::SessionStore {
   const Clock& clock_;
   mutable std::mutex mutex_;
   std::map<std::string, oauth::client::StoredSession, std::less<>> held_;
-  // Rows opened lately. Deriving a key anew costs more than signing the call it is for. What was sealed
-  // stands beside what was in it: a row that has changed is another text.
+  // Rows sealed or opened lately. Deriving a key anew costs more than signing the call it is for. What was
+  // sealed stands beside what was in it: a row that has changed is another text.
   struct Opened {
     std::string sealed;
     oauth::client::SessionData data;

@@ -165,10 +165,14 @@ std::optional<SessionData> Sessions::opened(const std::string& id, std::string_v
     log::warn("a stored atproto session does not open", {{"session", id}});
     return data;
   }
+  remember(id, std::string(sealed), *data);
+  return data;
+}
+
+void Sessions::remember(const std::string& id, std::string sealed, SessionData data) const {
   std::lock_guard lock(mutex_);
   if (opened_.size() >= k_max_opened) opened_.clear();  // losing it costs each a derivation
-  opened_.insert_or_assign(id, Opened{std::string(sealed), *data});
-  return data;
+  opened_.insert_or_assign(id, Opened{std::move(sealed), std::move(data)});
 }
 
 Task<void> Sessions::insert(SessionData data) {
@@ -253,6 +257,7 @@ Sessions::Fresh Sessions::sealed(const std::string& id) const {
   const auto mine = held(id);
   if (!mine) throw std::logic_error("a session that was not inserted here is to be kept");
   SessionRow row{vault_.seal(oauth::client::session_text(mine->data), session_context(id)), mine->version};
+  remember(id, row.sealed, mine->data);
   return {id, mine->data.sub.str(), row.str()};
 }
 
