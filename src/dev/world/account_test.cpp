@@ -581,6 +581,7 @@ TEST_F(AccountPages, AttackFixation_SigningInChangesTheDeviceSecret) {
   Browser mallory(w), victim(w);
   enter(mallory, "mallory@example.com", Remember::yes);
   victim.jar["auth.pds.test"][k_device] = {cookie(mallory, k_device), "", {}};
+  w.clock.advance(1s);  // the page is of whoever came last
   const Page page = enter(victim, k_alice, Remember::yes);
   EXPECT_EQ(page.heading(), "@" + w.account(k_alice)->handle_text());
   EXPECT_FALSE(mallory.get(url("/account")).shows(k_alice));
