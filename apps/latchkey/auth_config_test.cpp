@@ -12,6 +12,7 @@
 #include <regex>
 
 #include "crypto/key.h"
+#include "environment_testing.h"
 #include "ui/embedded.h"
 
 namespace latchkey::app {
@@ -56,19 +57,7 @@ class AuthConfiguration : public ::testing::Test {
   Result<AuthConfig, Problems> read(const std::string& file = {}) {
     auto parsed = AuthFile::parse(file, "auth.toml");
     if (!parsed) return fail(std::move(parsed.error()));
-    return read_auth_config(
-        *parsed,
-        [this](std::string_view name) -> std::optional<std::string> {
-          const auto at = env_.find(name);
-          return at == env_.end() ? std::nullopt : std::optional(at->second);
-        },
-        [this](std::string_view prefix) {
-          std::vector<std::string> names;
-          for (const auto& [name, value] : env_)
-            if (name.starts_with(prefix)) names.push_back(name);
-          return names;
-        },
-        rng_);
+    return read_auth_config(*parsed, env_.variables(), env_.names(), rng_);
   }
   Problems problems(const std::string& file = {}) {
     auto config = read(file);
@@ -80,7 +69,7 @@ class AuthConfiguration : public ::testing::Test {
   }
 
   std::string dir_;
-  std::map<std::string, std::string, std::less<>> env_;
+  TestEnvironment env_;
   SeededRng rng_;
 };
 

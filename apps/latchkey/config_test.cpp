@@ -5,8 +5,9 @@
 
 #include <filesystem>
 #include <fstream>
-#include <map>
 #include <tuple>
+
+#include "environment_testing.h"
 
 namespace latchkey::app {
 namespace {
@@ -22,30 +23,14 @@ class Configuration : public ::testing::Test {
             {"SMTP_FROM", "hello@example.com"}};
   }
   ~Configuration() override { std::filesystem::remove_all(dir_); }
-  Result<ServeConfig, Problems> read() {
-    return read_config(
-        [this](std::string_view name) -> std::optional<std::string> {
-          const auto at = env_.find(std::string(name));
-          return at == env_.end() ? std::nullopt : std::optional(at->second);
-        },
-        [this](std::string_view prefix) {
-          std::vector<std::string> names;
-          for (const auto& [name, value] : env_)
-            if (name.starts_with(prefix)) names.push_back(name);
-          return names;
-        },
-        rng_);
-  }
+  Result<ServeConfig, Problems> read() { return read_config(env_.variables(), env_.names(), rng_); }
   // The variables the problems begin with.
   std::string complaints() {
     const auto config = read();
-    std::string out;
-    if (!config)
-      for (const auto& p : config.error()) out += p.substr(0, p.find_first_of(" :")) + " ";
-    return out;
+    return config ? "" : variables_of(config.error());
   }
   std::string dir_;
-  std::map<std::string, std::string> env_;
+  TestEnvironment env_;
   SeededRng rng_;
 };
 

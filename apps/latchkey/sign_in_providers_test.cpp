@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <map>
+#include "environment_testing.h"
 
 namespace latchkey::app {
 namespace {
@@ -11,27 +11,14 @@ class SignInProviders : public ::testing::Test {
  protected:
   std::vector<SignInProvider> read(PlainHttpProviders plain = PlainHttpProviders::refuse) {
     problems_.clear();
-    return read_sign_in_providers(
-        [this](std::string_view name) -> std::optional<std::string> {
-          const auto at = env_.find(std::string(name));
-          return at == env_.end() ? std::nullopt : std::optional(at->second);
-        },
-        [this](std::string_view prefix) {
-          std::vector<std::string> names;
-          for (const auto& [name, value] : env_)
-            if (name.starts_with(prefix)) names.push_back(name);
-          return names;
-        },
-        plain, problems_);
+    return read_sign_in_providers(env_.variables(), env_.names(), plain, problems_);
   }
   /// The variables the problems begin with.
   std::string complaints(PlainHttpProviders plain = PlainHttpProviders::refuse) {
     EXPECT_TRUE(read(plain).empty());
-    std::string out;
-    for (const auto& p : problems_) out += p.substr(0, p.find_first_of(" :")) + " ";
-    return out;
+    return variables_of(problems_);
   }
-  std::map<std::string, std::string> env_;
+  TestEnvironment env_;
   Problems problems_;
 };
 
