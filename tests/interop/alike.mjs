@@ -184,6 +184,7 @@ test('answers to addresses with and without an account', { timeout: 3_600_000 },
       }),
     )
     for (const [place, prepare] of Object.entries(places)) {
+      if (!place.includes(wanted)) continue
       const took = { known: [], unknown: [] }
       for (const [email, kind] of shuffled([...known.map((email) => [email, 'known']), ...unknown.map((email) => [email, 'unknown'])])) {
         await quiet()
