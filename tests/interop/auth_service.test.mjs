@@ -11,6 +11,7 @@ import { Browser } from './lib/browser.mjs'
 import { desktop, phone, scene, startChromium, Visitor } from './lib/chromium.mjs'
 import { freshEmail, Network, ofThisSuite } from './lib/network.mjs'
 import { button, go, passThrough } from './lib/person.mjs'
+import { freshDatabase, skipped } from './lib/postgres.mjs'
 
 const ok = ({ data, error }) => {
   assert.equal(error, null)
@@ -36,14 +37,9 @@ enabled = true
 enabled = false
 `
 
-const conninfo = process.env.LATCHKEY_TEST_POSTGRES
-const postgres = () => {
-  const { host, dbname, user } = Object.fromEntries(conninfo.split(' ').map((pair) => pair.split('=')))
-  return { LATCHKEY_AUTH_DATABASE: `postgres:///${dbname}?host=${encodeURIComponent(host)}&user=${user}` }
-}
 const engines = [
   { engine: 'SQLite', env: () => ({}) },
-  { engine: 'PostgreSQL', env: postgres, skip: !conninfo && 'LATCHKEY_TEST_POSTGRES is not set; run under tests/postgres.sh' },
+  { engine: 'PostgreSQL', env: async () => ({ LATCHKEY_AUTH_DATABASE: (await freshDatabase()).location }), skip: skipped },
 ]
 
 for (const { engine, env, skip = false } of engines)
@@ -51,7 +47,7 @@ for (const { engine, env, skip = false } of engines)
     const suite = ofThisSuite()
     let service
     before(async () => {
-      service = await AuthService.prepare(suite, { file: ways, env: env() })
+      service = await AuthService.prepare(suite, { file: ways, env: await env() })
     })
 
     it('migrate shows what is missing, makes it, and then has nothing to do', async () => {

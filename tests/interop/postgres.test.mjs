@@ -6,9 +6,9 @@ import { before, describe, it } from 'node:test'
 import { Browser, signIn } from './lib/browser.mjs'
 import { freePort, freshEmail, ofThisSuite } from './lib/network.mjs'
 import { loopbackApp } from './lib/oauth-app.mjs'
+import { freshDatabase, skipped } from './lib/postgres.mjs'
 import { freshAddress, Server } from './lib/serve.mjs'
 
-const conninfo = process.env.LATCHKEY_TEST_POSTGRES
 const wrong = (code) => (code === '00000000' ? '00000001' : '00000000')
 
 /** In turn, and past those that are not there. */
@@ -28,11 +28,10 @@ async function proxy(t, port, behind) {
   t.after(() => server.close())
 }
 
-describe('two processes on one PostgreSQL', { skip: !conninfo && 'LATCHKEY_TEST_POSTGRES is not set; run under tests/postgres.sh' }, () => {
+describe('two processes on one PostgreSQL', { skip: skipped }, () => {
   const suite = ofThisSuite()
   let one, two, app
   before(async () => {
-    const { host, dbname, user } = Object.fromEntries(conninfo.split(' ').map((pair) => pair.split('=')))
     const port = await freePort()
     const behind = [await freePort(), await freePort()]
     one = await Server.prepare(suite, {
@@ -40,7 +39,7 @@ describe('two processes on one PostgreSQL', { skip: !conninfo && 'LATCHKEY_TEST_
       env: {
         PDS_PUBLIC_URL: `http://localhost:${port}`,
         PDS_PORT: String(behind[0]),
-        DB_LOCATION: `postgres:///${dbname}?host=${encodeURIComponent(host)}&user=${user}`,
+        DB_LOCATION: (await freshDatabase()).location,
       },
     })
     await proxy(suite, port, behind)

@@ -2,10 +2,10 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { getMigrations } from 'better-auth/db/migration'
-import pg from 'pg'
 import { GenuineServer } from './genuine.mjs'
 import { MailServer } from './mail-server.mjs'
 import { eventually, freePort, Run, temporaryFolder } from './network.mjs'
+import { freshDatabase, skipped } from './postgres.mjs'
 import { clean } from './serve.mjs'
 
 const secret = 'one secret for both of them, which is long enough'
@@ -17,18 +17,11 @@ const databases = {
     return { location: file, open: () => new DatabaseSync(file, { timeout: 5000 }), close: (database) => database.close() }
   },
   async PostgreSQL() {
-    const at = Object.fromEntries(process.env.LATCHKEY_TEST_POSTGRES.split(' ').map((pair) => pair.split('=')))
-    const pool = (database) => new pg.Pool({ host: at.host, user: at.user, database, max: 4 })
-    const name = `shared_${process.pid}_${++made}`
-    const admin = pool(at.dbname)
-    await admin.query(`CREATE DATABASE ${name}`) // it goes with the cluster of this run
-    await admin.end()
-    const location = `postgres://${at.user}@/${name}?host=${encodeURIComponent(at.host)}`
-    return { location, open: () => pool(name), close: (database) => database.end() }
+    const { location, pool } = await freshDatabase()
+    return { location, open: pool, close: (database) => database.end() }
   },
 }
-let made = 0
-export const engines = ['SQLite', ...(process.env.LATCHKEY_TEST_POSTGRES ? ['PostgreSQL'] : [])]
+export const engines = ['SQLite', ...(skipped ? [] : ['PostgreSQL'])]
 
 export class Genuine {
   static async start(t, { open, close }) {
