@@ -7,7 +7,7 @@ build="clang-19 lld-19 cmake ninja-build ccache libboost1.81-dev libcurl4-openss
   zlib1g-dev libssl-dev libsecp256k1-dev libfido2-dev libsqlite3-dev libpq-dev libxml2-dev libfmt-dev libcli11-dev
   libtomlplusplus-dev libgtest-dev libgmock-dev libunistring-dev pkg-config"
 bench="$build libbenchmark-dev"
-test="$bench libclang-rt-19-dev clang-format-19 llvm-19 postgresql-15 chromium fonts-dejavu-core npm openssl
+test="$bench libclang-rt-19-dev clang-format-19 llvm-19 postgresql-15 chromium fonts-dejavu-core npm make openssl
   python3 python3-dkim python3-nacl nginx caddy"
 
 case "${1:-}" in

@@ -14,7 +14,16 @@ cd "$(dirname "$0")"
 stamp=node_modules/.lock-hash
 hash=$(sha256sum package.json package-lock.json | sha256sum)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$hash" ]; then
-  npm ci --no-audit --no-fund --loglevel=error
+  # Of the packages' own scripts only those that are needed: node fetches its program, and the database of the reference PDS is
+  # compiled for that very node, whose headers come with it.
+  npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+  npm rebuild node --loglevel=error
+  headers=$(realpath node_modules/node/node_modules/node-linux-*)
+  log=$PWD/node_modules/.better-sqlite3.log
+  (cd node_modules/better-sqlite3 && CC=clang-19 CXX=clang++-19 npm run build-release -- --nodedir="$headers") >"$log" 2>&1 || {
+    cat "$log" >&2
+    exit 1
+  }
   echo "$hash" >"$stamp"
 fi
 
