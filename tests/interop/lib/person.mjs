@@ -45,8 +45,9 @@ export async function tabTo(page, is, what) {
  *  - `javaScript`: whether pages with nothing but a button press it themselves; then they are not among what was seen
  *  - `lang`: what language they are in
  *  - `at`: what else is done at a page before it is left, {consent: async (page) => …}
+ *  - `seen`: how many mails there were before the first page was opened, when that may have sent one
  */
-export async function passThrough(page, network, email, { origin, decision = 'Approve', stay = false, account, javaScript = true, lang = 'en', at = {} }) {
+export async function passThrough(page, network, email, { origin, decision = 'Approve', stay = false, account, javaScript = true, lang = 'en', at = {}, seen }) {
   const words = wordsOf(lang)
   const places = {
     choose: page.getByRole('heading', { name: words['choose.heading'] }),
@@ -57,7 +58,7 @@ export async function passThrough(page, network, email, { origin, decision = 'Ap
     form_post: page.getByRole('heading', { name: words['form_post.heading'] }),
   }
   const anything = Object.values(places).reduce((all, place) => all.or(place))
-  let seen = email ? (await network.mails(email)).length : 0
+  seen ??= email ? (await network.mails(email)).length : 0
   const steps = []
   for (let i = 0; i < 20; ++i) {
     if (new URL(page.url()).origin === origin) return steps
