@@ -20,7 +20,7 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$hash" ]; then
   npm rebuild node --loglevel=error
   headers=$(realpath node_modules/node/node_modules/node-linux-*)
   log=$PWD/node_modules/.better-sqlite3.log
-  (cd node_modules/better-sqlite3 && CC=clang-19 CXX=clang++-19 npm run build-release -- --nodedir="$headers") >"$log" 2>&1 || {
+  (cd node_modules/better-sqlite3 && CC=clang-19 CXX=clang++-19 npm_config_nodedir="$headers" npm run build-release) >"$log" 2>&1 || {
     cat "$log" >&2
     exit 1
   }
