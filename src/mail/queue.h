@@ -39,7 +39,8 @@ class Queue final : public Sender {
   /// Success: the mail is on disk. A full queue refuses newcomers with Cause::full: those that wait were
   /// promised. Throws what the database throws.
   Task<Result<void, MailError>> send(Message message) override;
-  /// The same rows, and the mail is dropped where it would have been handed on.
+  /// The same rows for as long as the last mail took, and the mail is dropped where it would have been handed
+  /// on.
   Task<void> send_to_nobody(Message message) override;
 
   /// Looks for due mails now and every `poll`, on this executor, which stops before the queue goes. For the
@@ -70,6 +71,7 @@ class Queue final : public Sender {
   bool give_back_slot();
   Task<void> deliver_all(std::optional<Item> first);
   Task<void> deliver(Item item);
+  Task<Result<void, MailError>> hand_on(const Item& item);
   Task<void> forget(std::string id);
 
   const QueueOptions options_;
@@ -83,7 +85,8 @@ class Queue final : public Sender {
 
   std::mutex mutex_;
   std::size_t running_ = 0;
-  bool look_again_ = false;  // a mail came while all slots were taken
+  std::chrono::milliseconds took_{0};  // to hand on the last mail
+  bool look_again_ = false;            // a mail came while all slots were taken
   bool stopping_ = false;
 };
 

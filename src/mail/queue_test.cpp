@@ -122,6 +122,24 @@ TEST_P(MailQueue, AttackTiming_AMailToNobodyIsARowLikeOthersAndNeverHandedOn) {
   EXPECT_THAT(rows(), IsEmpty());
 }
 
+TEST_P(MailQueue, AttackTiming_TheRowOfAMailToNobodyStaysAsLongAsTheLastMailTook) {
+  const auto p = process();
+  next_.hold = true;
+  EXPECT_TRUE(run(executor_, p->queue.send(mail("one"))));
+  clock_.advance(30ms);
+  next_.release();
+  run(executor_, p->queue.idle());
+  run(executor_, p->queue.send_to_nobody(mail("two")));
+  EXPECT_EQ(rows().size(), 1u);
+  bool early = false, late = false;
+  executor_.post_after(29ms, [&early] { early = true; });
+  executor_.post_after(32ms, [&late] { late = true; });
+  run(executor_, p->queue.idle());
+  EXPECT_THAT(rows(), IsEmpty());
+  EXPECT_TRUE(early);
+  EXPECT_FALSE(late);
+}
+
 TEST_P(MailQueue, AMailToNobodyGoesWithItsProcess) {
   const auto p = process({.parallel = 0});  // it ends before it looks at its rows
   run(executor_, p->queue.send_to_nobody(mail("one")));
