@@ -732,7 +732,9 @@ TEST(Server, StopLetsARunningRequestFinishAndClosesTheRest) {
   Gate gate;
   auto r = routes();
   r.get("/gate", [&](Request q) { return wait_at(&gate, std::move(q)); });
-  Running s(options(), std::move(r));
+  auto one_thread = options();
+  one_thread.threads = 1;  // the end of one connection tells that the other's thread is stopping, too
+  Running s(one_thread, std::move(r));
   RawClient busy(s.port), idle(s.port);
   idle.send(k_get);
   EXPECT_EQ(idle.read_answer().status, 200);
