@@ -256,8 +256,8 @@ Task<void> Queue::deliver_all(std::optional<Item> item) {
   }
 }
 
-Task<Result<void, MailError>> Queue::hand_on(const Item& item) {
-  if (item.whose == Whose::nobodys) {
+Task<Result<void, MailError>> Queue::hand_on(Whose whose, Message message) {
+  if (whose == Whose::nobodys) {
     // Its row goes when that of a mail would.
     co_await sleep_for([this] {
       std::lock_guard lock(mutex_);
@@ -266,7 +266,7 @@ Task<Result<void, MailError>> Queue::hand_on(const Item& item) {
     co_return Result<void, MailError>{};
   }
   const Time began = clock_.now();
-  auto sent = co_await next_.send(item.message);
+  auto sent = co_await next_.send(std::move(message));
   std::lock_guard lock(mutex_);
   took_ = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.now() - began);
   co_return sent;
@@ -281,7 +281,7 @@ Task<void> Queue::deliver(Item item) {
   }
   std::optional<MailError> error;
   try {
-    auto sent = co_await hand_on(item);
+    auto sent = co_await hand_on(item.whose, item.message);
     if (!sent) error = std::move(sent.error());
   } catch (const std::exception& e) {
     error = MailError{MailError::Kind::refused, 0, e.what()};

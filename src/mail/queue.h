@@ -71,7 +71,7 @@ class Queue final : public Sender {
   bool give_back_slot();
   Task<void> deliver_all(std::optional<Item> first);
   Task<void> deliver(Item item);
-  Task<Result<void, MailError>> hand_on(const Item& item);
+  Task<Result<void, MailError>> hand_on(Whose whose, Message message);
   Task<void> forget(std::string id);
 
   const QueueOptions options_;

