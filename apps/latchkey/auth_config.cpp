@@ -9,11 +9,8 @@
 #include "base/secrets_file.h"
 #include "base/url.h"
 #include "crypto/key.h"
-#include "ui/embedded.h"
+#include "template_config.h"
 #include "web/address.h"
-#include "web/messages.h"
-#include "web/template.h"
-#include "web/template_directory.h"
 
 namespace latchkey::app {
 namespace {
@@ -269,19 +266,6 @@ void check_mail(Variables& in, const service::ServiceOptions& o) {
         "SMTP_FROM)");
 }
 
-void read_templates(Variables& in, service::ServiceOptions& out) {
-  out.template_directory = in.text("LATCHKEY_TEMPLATE_DIRECTORY", "");
-  if (out.template_directory.empty()) return;
-  try {
-    const web::StaticFiles assets(ui::static_files());
-    const web::Messages messages(ui::messages());
-    web::Templates(ui::templates(), &assets, &messages,
-                   web::TemplateDirectory(out.template_directory).files());
-  } catch (const std::exception& e) {
-    in.problem(fmt::format("LATCHKEY_TEMPLATE_DIRECTORY: {}", e.what()));
-  }
-}
-
 AuthConfig read(Variables& in, const Environment& environment, const EnvironmentNames& names,
                 Problems& problems) {
   const auto base = read_base_url(in);
@@ -326,7 +310,7 @@ AuthConfig read(Variables& in, const Environment& environment, const Environment
   out.sign_in_page = in.flag("LATCHKEY_AUTH_SIGN_IN_PAGE", true) ? service::Switch::on : service::Switch::off;
   read_ways_in(in, out);
   read_passkey(in, out, base);
-  read_templates(in, out);
+  out.template_directory = read_template_directory(in);
   read_listen(in, config);
   if (config.trusted_proxies.empty()) config.trusted_proxies = {"127.0.0.1", "::1"};
   for (const auto& text : config.trusted_proxies)

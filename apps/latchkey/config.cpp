@@ -11,30 +11,14 @@
 #include "base/url.h"
 #include "crypto/hash.h"
 #include "mail_config.h"
-#include "ui/embedded.h"
+#include "template_config.h"
 #include "variables.h"
 #include "web/address.h"
-#include "web/messages.h"
-#include "web/template.h"
-#include "web/template_directory.h"
 
 namespace latchkey::app {
 namespace {
 
 constexpr std::size_t k_min_admin_password = 12;
-
-void read_templates(Variables& in, ServeConfig& config) {
-  config.template_directory = in.text("LATCHKEY_TEMPLATE_DIRECTORY", "");
-  if (config.template_directory.empty()) return;
-  try {
-    const web::StaticFiles assets(ui::static_files());
-    const web::Messages messages(ui::messages());
-    web::Templates(ui::templates(), &assets, &messages,
-                   web::TemplateDirectory(config.template_directory).files());
-  } catch (const std::exception& e) {
-    in.problem(fmt::format("LATCHKEY_TEMPLATE_DIRECTORY: {}", e.what()));
-  }
-}
 
 struct SignUp {
   pds::SignUpPolicy policy;
@@ -307,7 +291,7 @@ Result<ServeConfig, Problems> read_config(const Environment& environment, const 
   config.from = std::move(mail.from);
   config.dkim = std::move(mail.dkim);
   read_branding(in, config);
-  read_templates(in, config);
+  config.template_directory = read_template_directory(in);
   read_split_hosts(in, config);
   config.sign_in_providers = read_sign_in_providers(
       environment, names,
