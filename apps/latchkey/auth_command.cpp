@@ -9,6 +9,7 @@
 
 #include "auth_config.h"
 #include "base/log.h"
+#include "cleaning.h"
 #include "crypto/hash.h"
 #include "mail/queue.h"
 #include "ui/embedded.h"
@@ -18,7 +19,6 @@
 
 namespace latchkey::app {
 namespace {
-using namespace std::chrono_literals;
 
 Result<AuthConfig, Problems> configuration(const std::string& path, Rng& rng) {
   AuthFile file;
@@ -89,20 +89,6 @@ class Parts {
   std::optional<mail::Queue> mailer_;
   std::optional<service::Service> service_;
 };
-
-Task<void> clean_now(service::Service* service) {
-  try {
-    co_await service->clean();
-  } catch (const std::exception& e) {
-    log::error("cleaning failed", {{"detail", e.what()}});
-  }
-}
-void clean_regularly(Executor& loop, service::Service* service) {
-  loop.post_after(5min, [&loop, service] {
-    spawn(clean_now(service));
-    clean_regularly(loop, service);
-  });
-}
 
 }  // namespace
 

@@ -13,6 +13,7 @@
 #include "atproto/lexicon/network_resolver.h"
 #include "auth_command.h"
 #include "base/log.h"
+#include "cleaning.h"
 #include "config.h"
 #include "crypto/hash.h"
 #include "dev/network.h"
@@ -116,20 +117,6 @@ int dev(const DevArguments& args) {
   wait_for_end();
   network.stop();
   return 0;
-}
-
-Task<void> clean_now(signin::Epds* epds) {
-  try {
-    co_await epds->clean();
-  } catch (const std::exception& e) {
-    log::error("cleaning failed", {{"detail", e.what()}});
-  }
-}
-void clean_regularly(Executor& loop, signin::Epds* epds) {
-  loop.post_after(5min, [&loop, epds] {
-    spawn(clean_now(epds));
-    clean_regularly(loop, epds);
-  });
 }
 
 Result<ServeConfig, Problems> configuration(Rng& rng) {
