@@ -44,6 +44,9 @@ constexpr std::size_t k_max_fields = 100;
 constexpr std::size_t k_first_buffer = 4 * 1024;
 constexpr std::size_t k_body_buffer = 64 * 1024;
 constexpr std::size_t k_slowest_body = 32 * 1024;  // bytes a second of a body that is streamed
+constexpr std::chrono::seconds k_linger{30};       // after the last answer, for a peer that still sends
+constexpr std::chrono::seconds k_linger_silence{2};
+constexpr std::size_t k_linger_buffer = 64 * 1024;
 
 std::string_view view(BeastView v) { return {v.data(), v.size()}; }
 
@@ -1077,20 +1080,21 @@ Task<bool> Connection::refuse(Refusal refusal, std::string id) {
 }
 
 /// RFC 9112 §9.6: closing with unread input makes the kernel reset the connection, and the peer may lose our
-/// answer. Say that we are done, then read a little until the peer is done too.
+/// answer. Say that we are done, then read until the peer is done too: a client that looks for an answer only
+/// after its last byte gets it, for as long as it keeps sending.
 Task<void> Connection::linger() {
   error_code ec;
   socket_.shutdown(tcp::socket::shutdown_send, ec);
   timed_out_ = false;
   if (loop_.stopping) co_return;
-  read_deadline_ = Steady::now() + std::chrono::milliseconds(2000);
-  std::size_t budget = 1024 * 1024;
+  const auto end = Steady::now() + k_linger;
   buffer_.resize(k_first_buffer);
   while (!timed_out_ && !cut_) {
+    read_deadline_ = std::min(end, Steady::now() + k_linger_silence);
     const auto n = co_await IoAwait{
         [this](auto done) { socket_.async_read_some(asio::buffer(buffer_), std::move(done)); }};
-    if (n == 0 || n > budget) break;
-    budget -= n;
+    if (n == 0 || loop_.stopping || Steady::now() >= end) break;
+    if (n == buffer_.size()) buffer_.resize(k_linger_buffer);
   }
 }
 

@@ -399,6 +399,17 @@ TEST(Server, ALargeRefusedBodyDoesNotLoseTheAnswer) {
   EXPECT_EQ(c.read_answer().status, 413);
 }
 
+TEST(Server, ARefusedBodyIsReadToItsEndSoThatTheAnswerArrives) {
+  Running s;
+  RawClient c(s.port);
+  EXPECT_TRUE(
+      c.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 16000000\r\n\r\n" + std::string(16'000'000, 'b')))
+      << "not reset under a client that looks only when it has sent everything";
+  EXPECT_EQ(c.read_answer().status, 413);
+  c.finish_sending();
+  EXPECT_TRUE(c.at_end());
+}
+
 TEST(Server, EndlessChunkExtensionsAreRefused) {
   Running s;
   RawClient c(s.port);

@@ -135,6 +135,8 @@ Auth::Auth(Options options)
     before_.insert(before_.end(), p.before.begin(), p.before.end());
     after_.insert(after_.end(), p.after.begin(), p.after.end());
     plugin_limits_.insert(plugin_limits_.end(), p.rate_limits.begin(), p.rate_limits.end());
+    for (const std::string& name : p.request_headers) cors_request_headers_ += ", " + name;
+    for (const std::string& name : p.response_headers) cors_response_headers_ += ", " + name;
   }
   before_.insert(before_.end(), options_.before.begin(), options_.before.end());
   after_.insert(after_.end(), options_.after.begin(), options_.after.end());

@@ -121,6 +121,8 @@ class Auth {
   std::vector<BeforeHook> before_;
   std::vector<AfterHook> after_;
   std::vector<PathLimit> plugin_limits_;
+  std::string cors_request_headers_ = "content-type, authorization";
+  std::string cors_response_headers_ = "set-auth-token, set-auth-jwt, x-retry-after";
   Models models_;
   Cookies cookies_;
   TrustedOrigins origins_;

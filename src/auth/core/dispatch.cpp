@@ -187,10 +187,10 @@ void Auth::add_cors(const web::Request& request, web::Response& response) const 
   if (origin.empty() || !origins_.trusts(origin)) return;
   response.header("access-control-allow-origin", std::string(origin));
   response.header("access-control-allow-credentials", "true");
-  response.header("access-control-expose-headers", "set-auth-token, set-auth-jwt, x-retry-after");
+  response.header("access-control-expose-headers", cors_response_headers_);
   if (request.method == "OPTIONS") {
     response.header("access-control-allow-methods", "GET, POST");
-    response.header("access-control-allow-headers", "content-type, authorization");
+    response.header("access-control-allow-headers", cors_request_headers_);
     response.header("access-control-max-age", "86400");
   }
 }

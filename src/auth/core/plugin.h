@@ -95,6 +95,8 @@ struct Plugin {
   std::vector<PathLimit> rate_limits = {};
   std::vector<ErrorCode> errors = {};     // what its enum's wire() gives, for documents and conflicts
   std::vector<std::string> cookies = {};  // keys, without the prefix
+  /// Header fields its routes read and answer with, in lower case: what CORS lets scripts send and see.
+  std::vector<std::string> request_headers = {}, response_headers = {};
   /// Called once, at the end of Auth's constructor; throws std::invalid_argument when the plugin cannot work
   /// with these options. The Auth is whole, its tables are not there yet.
   std::function<void(Auth&)> attach = {};

@@ -1,7 +1,10 @@
 #include "auth/plugins/atproto/atproto.h"
 
+#include <barrier>
+#include <future>
 #include <stdexcept>
 
+#include "auth/plugins/atproto/admission.h"
 #include "auth/plugins/atproto/profile.h"
 #include "auth/plugins/atproto/testing.h"
 
@@ -76,6 +79,27 @@ TEST_P(AtprotoSignIn, IsTheSameUserTheNextTime) {
   EXPECT_EQ(user_text(again, "bskyBio"), "new");
   EXPECT_EQ(user_text(again, "bskyBanner"), "");
   EXPECT_EQ(accounts_of(id).size(), 1u);
+}
+
+TEST_P(AtprotoSignIn, AttackRace_TwoFirstSignInsAtOnceAreOneUser) {
+  std::barrier both_have_looked(2);
+  const auto arrive = [&](bool waits) {
+    const Arrival arrival{.did = *Did::parse(k_alice), .name_of_new_user = "Alice"};
+    return run(app_->db->write([&, waits](store::Tx& tx) mutable -> Result<Admitted, Fault> {
+      const auto owner = owner_of(*app_->auth, tx, arrival.did);
+      if (std::exchange(waits, false)) both_have_looked.arrive_and_wait();
+      EXPECT_TRUE(owner);
+      return admit(*app_->auth, tx, arrival, {}, app_->clock.now());
+    }));
+  };
+  // SQLite writes one after the other: there is nothing to wait for.
+  const bool waits = GetParam() == store::Engine::postgres;
+  auto other = std::async(std::launch::async, [&] { return arrive(waits); });
+  const auto one = arrive(waits), two = other.get();
+  ASSERT_TRUE(one && two);
+  EXPECT_EQ(one->user.id, two->user.id);
+  EXPECT_NE(one->kind, two->kind) << "created once, and known";
+  EXPECT_EQ(accounts_of(one->user.id).size(), 1u);
 }
 
 TEST_P(AtprotoSignIn, TokensAndKeysAreSealedAtRest) {
@@ -852,6 +876,24 @@ TEST_P(AtprotoSessions, EndsWithItsServersWord) {
   EXPECT_FALSE(b.session().is_null()) << "the app's own session goes on";
 }
 
+TEST_P(AtprotoSessions, EndsWithTheWordOfAServerWithoutAnAppView) {
+  Browser b(*app_);
+  sign_in(b);
+  const auto open_to_all = [](int status, Object answer) {
+    return [status, answer](const FetchRequest&) { return json_answer(status, answer); };
+  };
+  const std::string xrpc = std::string(k_pds) + "/xrpc/";
+  net_.pages[xrpc + "app.bsky.actor.getProfile"] = open_to_all(501, {{"error", "MethodNotImplemented"}});
+  net_.pages[xrpc + "com.atproto.repo.getRecord"] =
+      open_to_all(200, {{"uri", "at://x"}, {"value", Object{{"displayName", "Rec"}}}});
+  page("com.atproto.server.getSession", open_to_all(200, {{"did", k_alice}}));
+  EXPECT_EQ(text_of(body_of(b.get("/bsky/session")), "displayName"), "Rec");
+  server_->live_access.clear();
+  server_->live_refresh = "revoked";
+  EXPECT_EQ(code_of(b.get("/bsky/session")), "SESSION_NOT_FOUND");
+  EXPECT_EQ(stored(), "");
+}
+
 TEST_P(AtprotoSessions, AServerThatDoesNotAnswerEndsNothing) {
   Browser b(*app_);
   sign_in(b);
@@ -1106,6 +1148,25 @@ TEST_P(AtprotoCalls, AttackHeaders_PassAsListedAndNothingElse) {
   for (const auto& [name, value] : net_.requests.back().headers) names.push_back(name);
   EXPECT_EQ(names, (std::vector<std::string>{"accept-language", "atproto-accept-labelers", "Authorization",
                                              "DPoP"}));
+}
+
+TEST_P(AtprotoCalls, MayBeMadeByScriptsOfAnAppOnAnotherOrigin) {  // Fetch, "CORS protocol"
+  restart([](AtprotoOptions& o, Options& options) {
+    o.allowed_calls = {{"com.example.echo", k_view}};
+    options.trusted_origins = {"https://front.test"};
+    options.cors = Cors::trusted_origins;
+  });
+  const auto preflight =
+      b_->send("OPTIONS", "/bsky/xrpc/com.example.echo", {},
+               {{"origin", "https://front.test"}, {"access-control-request-method", "GET"}});
+  EXPECT_EQ(preflight.headers.get("access-control-allow-headers"),
+            "content-type, authorization, accept-language, atproto-accept-labelers, atproto-proxy");
+  const auto r =
+      get("com.example.echo",
+          {{"origin", "https://front.test"}, {"sec-fetch-site", "cross-site"}, {"atproto-proxy", k_view}});
+  EXPECT_EQ(r.status, 200);
+  EXPECT_EQ(r.headers.get("access-control-allow-origin"), "https://front.test");
+  EXPECT_NE(r.headers.get("access-control-expose-headers").find("atproto-repo-rev"), std::string_view::npos);
 }
 
 TEST_P(AtprotoCalls, AnswersPassAsTheyAre) {

@@ -8,9 +8,6 @@
 namespace latchkey::auth::bsky {
 namespace {
 
-constexpr std::string_view k_answer_headers[] = {
-    "atproto-repo-rev", "atproto-content-labelers", "ratelimit-limit", "ratelimit-remaining",
-    "ratelimit-reset",  "ratelimit-policy",         "retry-after"};
 // Shown, kept or played by browsers as what they are; everything else is a download.
 constexpr std::string_view k_answer_types[] = {"application/json", "application/vnd.ipld.car",
                                                "image/png",        "image/jpeg",
@@ -65,9 +62,9 @@ bool AllowedCalls::allows(std::string_view nsid, std::string_view audience) cons
 
 HeaderList call_headers(const web::Request& request) {
   HeaderList out;
-  for (const char* name : {"accept-language", "atproto-accept-labelers", "atproto-proxy"})
+  for (const auto name : k_call_headers)
     if (const auto value = request.headers.get(name); !value.empty() && value.size() <= 1024)
-      out.emplace_back(name, std::string(value));
+      out.emplace_back(name, value);
   return out;
 }
 

@@ -17,8 +17,13 @@ class AllowedCalls {
   std::vector<AllowedCall> calls_;
 };
 
-/// The headers of a call beside its media type: accept-language, atproto-accept-labelers and, checked before,
-/// atproto-proxy.
+/// What passes beside the media type; atproto-proxy is checked before.
+inline constexpr std::string_view k_call_headers[] = {"accept-language", "atproto-accept-labelers",
+                                                      "atproto-proxy"};
+inline constexpr std::string_view k_answer_headers[] = {
+    "atproto-repo-rev", "atproto-content-labelers", "ratelimit-limit", "ratelimit-remaining",
+    "ratelimit-reset",  "ratelimit-policy",         "retry-after"};
+
 HeaderList call_headers(const web::Request& request);
 /// What forms of other sites can post without being asked about it (Fetch, "CORS-safelisted request-header").
 bool is_form_type(std::string_view media_type);

@@ -179,6 +179,8 @@ Plugin Atproto::plugin() const {
                           {"/atproto/callback", RateLimitRule{60s, 10}}},
           .errors = errors(),
           .cookies = {"bsky_state"},
+          .request_headers = {std::begin(bsky::k_call_headers), std::end(bsky::k_call_headers)},
+          .response_headers = {std::begin(bsky::k_answer_headers), std::end(bsky::k_answer_headers)},
           .attach = [it](Auth& auth) { it->attach(auth); }};
 }
 

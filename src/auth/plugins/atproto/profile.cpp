@@ -74,7 +74,7 @@ AtprotoProfile profile_of_record(const json::Value& answer, const Did& did, cons
   return profile;
 }
 
-Task<Result<AtprotoProfile, oauth::client::Fault>> read_profile(oauth::client::Session session) {
+Task<Result<ReadProfile, oauth::client::Fault>> read_profile(oauth::client::Session session) {
   const Did did = session.did();
   CO_TRY(const auto view,
          co_await session.call(
@@ -82,7 +82,8 @@ Task<Result<AtprotoProfile, oauth::client::Fault>> read_profile(oauth::client::S
              {.params = {{"actor", did.str()}}, .max_answer = k_max_answer, .timeout = k_timeout}));
   if (view.status == 200)
     if (const auto body = json::parse(view.body))
-      if (auto profile = profile_of_view(*body, did)) co_return *std::move(profile);
+      if (auto profile = profile_of_view(*body, did))
+        co_return ReadProfile{*std::move(profile), ReadProfile::From::view};
   // A PDS without an AppView, or a scope without this method. Records are open to everybody.
   CO_TRY(const auto record,
          co_await session.call(
@@ -92,7 +93,8 @@ Task<Result<AtprotoProfile, oauth::client::Fault>> read_profile(oauth::client::S
               .timeout = k_timeout}));
   const auto body = json::parse(record.status == 200 ? record.body : "null");
   // No record: nothing is said.
-  co_return profile_of_record(body ? *body : json::Value(), did, session.pds());
+  co_return ReadProfile{profile_of_record(body ? *body : json::Value(), did, session.pds()),
+                        ReadProfile::From::record};
 }
 
 std::string default_name(const AtprotoProfile& p) {

@@ -16,8 +16,13 @@ std::optional<AtprotoProfile> profile_of_view(const json::Value& view, const Did
 /// The answer of getRecord; pictures are blobs of the account's PDS.
 AtprotoProfile profile_of_record(const json::Value& answer, const Did& did, const std::string& pds);
 
+struct ReadProfile {
+  AtprotoProfile profile;
+  /// Whether the server looked at the session for it: records are open to everybody.
+  enum class From { view, record } from;
+};
 /// With the user's session. A Fault: the session ended, or nobody answered as they should.
-Task<Result<AtprotoProfile, oauth::client::Fault>> read_profile(oauth::client::Session session);
+Task<Result<ReadProfile, oauth::client::Fault>> read_profile(oauth::client::Session session);
 
 /// `text` without control characters (but line breaks where `lines` are kept), valid UTF-8, at most `max`
 /// bytes.

@@ -67,6 +67,7 @@ class AtprotoService {
   Task<Answer> arrive(Context& context, oauth::client::SignedIn in);
   Task<std::optional<AtprotoProfile>> profile_of(oauth::client::SignedIn in);
   Task<SessionResult> session_of(Context& context);
+  Task<bool> accepted(oauth::client::Session session);
   Task<bool> usable(oauth::client::Session session);
   Task<Result<FetchResponse, oauth::client::Fault>> call_as(std::string user_id, std::string did,
                                                             std::string method, std::string nsid,

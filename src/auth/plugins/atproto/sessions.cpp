@@ -10,6 +10,8 @@ using ClientError = oauth::client::Error;
 using ClientFault = oauth::client::Fault;
 
 constexpr std::chrono::milliseconds k_call_timeout{15'000};
+constexpr std::chrono::milliseconds k_own_timeout{5'000};
+constexpr std::size_t k_max_own_answer = 16 * 1024;
 
 std::string column(const User& user, std::string_view name) {
   const auto* value = user.fields.find(name);
@@ -86,8 +88,10 @@ Task<Answer> AtprotoService::session(Context& c) {
     if (!co_await usable(*session)) co_return refuse(AtprotoError::SESSION_NOT_FOUND);
   } else {
     auto read = co_await bsky::read_profile(*session);
-    if (!read && ended(read.error())) co_return refuse(AtprotoError::SESSION_NOT_FOUND);
-    if (read) profile = *std::move(read);
+    const bool over = read ? read->from == bsky::ReadProfile::From::record && !co_await accepted(*session)
+                           : ended(read.error());
+    if (over) co_return refuse(AtprotoError::SESSION_NOT_FOUND);
+    if (read) profile = std::move(read->profile);
   }
   // The handle is the directory's word and its domain's, never the profile's.
   const auto identity = co_await options_.resolver.identify(session->did());
@@ -102,6 +106,13 @@ Task<Answer> AtprotoService::session(Context& c) {
   add_text(out, "avatar", profile ? profile->avatar : user.image.value_or(""));
   add_text(out, "banner", profile ? profile->banner : column(user, "bskyBanner"));
   co_return json_answer(std::move(out));
+}
+
+/// lexicon com.atproto.server.getSession. Nothing but the server's own no counts.
+Task<bool> AtprotoService::accepted(oauth::client::Session session) {
+  const auto answer = co_await session.call("GET", "com.atproto.server.getSession",
+                                            {.max_answer = k_max_own_answer, .timeout = k_own_timeout});
+  co_return answer ? !token_refused(*answer) : !ended(answer.error());
 }
 
 /// Refreshed when it has to be. A server that does not answer ends no session.

@@ -151,13 +151,13 @@ Task<std::optional<AtprotoProfile>> AtprotoService::profile_of(oauth::client::Si
         [&](store::Tx& tx) { return bsky::owner_of(on_->auth, tx, in.session.did()); });
     if (!owner || *owner) co_return std::nullopt;
   }
-  auto profile = co_await bsky::read_profile(in.session);
-  if (!profile) {
-    log::info("no atproto profile", {{"did", in.session.did().str()}, {"detail", profile.error().detail}});
+  auto read = co_await bsky::read_profile(in.session);
+  if (!read) {
+    log::info("no atproto profile", {{"did", in.session.did().str()}, {"detail", read.error().detail}});
     co_return std::nullopt;
   }
-  profile->handle = in.handle;
-  co_return *std::move(profile);
+  read->profile.handle = in.handle;
+  co_return std::move(read->profile);
 }
 
 }  // namespace latchkey::auth
