@@ -103,6 +103,7 @@ T read_choice(Variables& in, std::string_view name, std::string_view otherwise,
 
 auth::CookieOptions read_cookies(Variables& in, const std::optional<Url>& base) {
   using Secure = auth::CookieOptions::Secure;
+  using NamePrefix = auth::CookieOptions::NamePrefix;
   auth::CookieOptions out;
   out.prefix = in.text("LATCHKEY_AUTH_COOKIE_PREFIX", "better-auth");
   const bool plain = std::ranges::all_of(out.prefix, [](char c) {
@@ -117,6 +118,8 @@ auth::CookieOptions read_cookies(Variables& in, const std::optional<Url>& base) 
   out.secure = read_choice<Secure>(
       in, "LATCHKEY_AUTH_COOKIE_SECURE", "auto",
       {{"auto", Secure::by_base_url}, {"always", Secure::always}, {"never", Secure::never}});
+  out.name_prefix = read_choice<NamePrefix>(in, "LATCHKEY_AUTH_COOKIE_NAME_PREFIX", "secure",
+                                            {{"secure", NamePrefix::secure}, {"host", NamePrefix::host}});
   out.same_site = read_choice<web::SameSite>(
       in, "LATCHKEY_AUTH_COOKIE_SAME_SITE", "lax",
       {{"lax", web::SameSite::lax}, {"strict", web::SameSite::strict}, {"none", web::SameSite::none}});
@@ -127,6 +130,10 @@ auth::CookieOptions read_cookies(Variables& in, const std::optional<Url>& base) 
       out.secure == Secure::always || (out.secure == Secure::by_base_url && base->scheme == "https");
   if (out.same_site == web::SameSite::none && !secure)
     in.problem("LATCHKEY_AUTH_COOKIE_SAME_SITE is none, which browsers take of secure cookies only");
+  if (out.name_prefix == NamePrefix::host && !secure)
+    in.problem("LATCHKEY_AUTH_COOKIE_NAME_PREFIX is host, which browsers take of secure cookies only");
+  if (out.name_prefix == NamePrefix::host && !out.cross_subdomain.empty())
+    in.problem("LATCHKEY_AUTH_COOKIE_NAME_PREFIX is host: such cookies have no LATCHKEY_AUTH_COOKIE_DOMAIN");
   const std::string& domain = out.cross_subdomain;
   if (!domain.empty() && base->host != domain && !base->host.ends_with("." + domain))
     in.problem(
@@ -245,6 +252,11 @@ std::optional<BlueskyConfig> read_bluesky(Variables& in, const std::string& app_
         fmt::format("LATCHKEY_AUTH_ATPROTO_SCOPE is \"{}\", but must begin with atproto", out.client.scope));
   for (const auto& call : in.list("LATCHKEY_AUTH_ATPROTO_ALLOWED_CALLS"))
     out.allowed_calls.push_back(allowed_call(call));
+  try {
+    auth::check_allowed_calls(out.allowed_calls);
+  } catch (const std::invalid_argument& e) {
+    in.problem(fmt::format("LATCHKEY_AUTH_ATPROTO_ALLOWED_CALLS: {}", e.what()));
+  }
   return out;
 }
 
@@ -267,7 +279,7 @@ void check_mail(Variables& in, const service::ServiceOptions& o) {
 }
 
 AuthConfig read(Variables& in, const Environment& environment, const EnvironmentNames& names,
-                Problems& problems) {
+                Problems& problems, Rng& rng) {
   const auto base = read_base_url(in);
   AuthConfig config{
       .service = {.base_url = in.text("BETTER_AUTH_URL", ""),
@@ -321,6 +333,10 @@ AuthConfig read(Variables& in, const Environment& environment, const Environment
       environment, names, config.private_network ? PlainHttpProviders::allow : PlainHttpProviders::refuse,
       problems);
   config.bluesky = read_bluesky(in, out.app_name);
+  if (out.cookies.same_site == web::SameSite::strict && (config.bluesky || !config.providers.empty()))
+    in.problem(
+        "LATCHKEY_AUTH_COOKIE_SAME_SITE is strict: browsers send no such cookie when they come back from "
+        "another server, so that nobody could sign in there");
   if (mail_is_wanted(in))
     config.mail = read_mail(in, out.app_name, config.ca_file);
   else
@@ -330,6 +346,13 @@ AuthConfig read(Variables& in, const Environment& environment, const Environment
     in.problem(
         "there is no way to sign in: switch on emailOtp, magicLink, emailAndPassword, passkey, anonymous or "
         "atproto, or give a provider its clientId and clientSecret");
+  if (config.bluesky && problems.empty()) try {
+      // Keys come last; any will do to see whether the rest can be published.
+      const auto key = crypto::PrivateKey::generate(crypto::Curve::p256, rng);
+      auth::atproto_client_metadata(base->origin(), "", config.bluesky->client, {{"any", key}});
+    } catch (const std::invalid_argument& e) {
+      in.problem(fmt::format("LATCHKEY_AUTH_ATPROTO: {}", e.what()));
+    }
   return config;
 }
 
@@ -355,7 +378,7 @@ Result<AuthConfig, Problems> read_auth_config(const AuthFile& file, const Enviro
   const Environment merged = file.over(environment);
   const EnvironmentNames merged_names = file.over(names);
   Variables in(merged, problems);
-  AuthConfig config = read(in, merged, merged_names, problems);
+  AuthConfig config = read(in, merged, merged_names, problems, rng);
 
   constexpr const char *k_key = "LATCHKEY_AUTH_ATPROTO_PRIVATE_KEY_FILE",
                        *k_old_keys = "LATCHKEY_AUTH_ATPROTO_OLD_PRIVATE_KEY_FILES";

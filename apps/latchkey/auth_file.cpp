@@ -36,6 +36,7 @@ constexpr auto k_keys = std::to_array<AuthKey>({
     {"session.freshAge", "SESSION_FRESH_AGE", number},
     {"cookies.prefix", "LATCHKEY_AUTH_COOKIE_PREFIX", text},
     {"cookies.secure", "LATCHKEY_AUTH_COOKIE_SECURE", text},
+    {"cookies.namePrefix", "LATCHKEY_AUTH_COOKIE_NAME_PREFIX", text},
     {"cookies.domain", "LATCHKEY_AUTH_COOKIE_DOMAIN", text},
     {"cookies.sameSite", "LATCHKEY_AUTH_COOKIE_SAME_SITE", text},
     {"rateLimit.enabled", "LATCHKEY_AUTH_RATE_LIMIT", flag},

@@ -248,4 +248,11 @@ bool is_valid_utf8(std::string_view s) {
   return true;
 }
 
+std::string utf8_prefix(std::string text, std::size_t max) {
+  if (text.size() <= max) return text;
+  while (max > 0 && (static_cast<unsigned char>(text[max]) & 0xc0) == 0x80) --max;
+  text.resize(max);
+  return text;
+}
+
 }  // namespace latchkey

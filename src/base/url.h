@@ -48,5 +48,7 @@ std::optional<std::string> single(const FormFields&, std::string_view name);
 bool has_duplicates(const FormFields&);
 
 bool is_valid_utf8(std::string_view);
+/// At most `max` bytes of UTF-8, cut between characters.
+std::string utf8_prefix(std::string text, std::size_t max);
 
 }  // namespace latchkey

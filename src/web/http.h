@@ -127,6 +127,8 @@ struct Response {
   Upgrade upgrade;  // set by Response::websocket; other clients get 426 (RFC 9110 §15.5.22)
   /// Shared bytes (a static file, a cached document) sent without copying; used when body is empty.
   std::shared_ptr<const Bytes> shared_body;
+  /// What the access log says instead of a path that may hold a secret: "/api/auth/reset-password/:token".
+  std::string log_path;
 
   static Response json(const json::Value& value, int status = 200);
   static Response json_text(std::string text, int status = 200);  // already serialised

@@ -865,7 +865,7 @@ Task<bool> Connection::one_request() {
         "request",
         {{"request", id},
          {"method", std::move(line_method)},
-         {"path", std::move(line_path)},
+         {"path", response.log_path.empty() ? std::move(line_path) : response.log_path},
          {"status", std::to_string(response.status)},
          {"us", std::to_string(
                     std::chrono::duration_cast<std::chrono::microseconds>(Steady::now() - began).count())}});

@@ -175,6 +175,13 @@ TEST(AuthAttacks, AttackCors_OnlyTrustedOriginsReadAnswers) {
   EXPECT_EQ(preflight.headers.get("access-control-allow-headers"), "content-type, authorization");
 }
 
+TEST(AuthAttacks, AttackLogs_ATokenInAPathIsNotTheTextOfTheAccessLog) {
+  TestAuth app;
+  Browser b(app);
+  EXPECT_EQ(b.get("/reset-password/the-token?callbackURL=/x").log_path, "/api/auth/reset-password/:token");
+  EXPECT_EQ(b.get("/ok").log_path, "") << "the path as it is";
+}
+
 // --- Host and client addresses (attack 17) ---
 
 TEST(AuthAttacks, AttackHostPoisoning_LinksInMailsNameTheConfiguredHost) {

@@ -250,6 +250,8 @@ Task<void> Auth::clean() {
     verifications_.clean(tx, now);
   });
   co_await rate_limits_->clean(now);
+  for (const Plugin& p : options_.plugins)
+    if (p.clean) co_await p.clean();
 }
 
 std::string Auth::url(std::string_view path) const {

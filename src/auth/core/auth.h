@@ -105,7 +105,7 @@ class Auth {
   void add_route(const Endpoint& endpoint, const std::string& owner);
   using Params = std::map<std::string, std::string, std::less<>>;
   std::pair<const Route*, Params> find_route(std::string_view path) const;
-  std::optional<RateLimitRule> limit_of(std::string_view path) const;
+  PathLimit limit_of(std::string_view path) const;
   Task<Answer> run(Context& context, const Endpoint* endpoint);
   Task<Result<void, Fault>> run_before(Context& context);
   Task<web::Response> answer(Context& context, const Endpoint* endpoint);

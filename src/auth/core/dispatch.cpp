@@ -35,19 +35,19 @@ web::Response too_many(std::chrono::seconds wait) {
 
 }  // namespace
 
-std::optional<RateLimitRule> Auth::limit_of(std::string_view path) const {
+PathLimit Auth::limit_of(std::string_view path) const {
   using namespace std::chrono_literals;
   const RateLimitOptions& o = options_.rate_limit;
-  std::optional<RateLimitRule> rule = RateLimitRule{o.window, o.max};
+  PathLimit limit{.path = {}, .rule = RateLimitRule{o.window, o.max}};
   for (const auto* guarded : {"/sign-in", "/sign-up", "/change-password", "/change-email"})
-    if (path.starts_with(guarded)) rule = RateLimitRule{10s, 3};
+    if (path.starts_with(guarded)) limit.rule = RateLimitRule{10s, 3};
   for (const auto* sending : {"/request-password-reset", "/send-verification-email"})
-    if (path == sending) rule = RateLimitRule{60s, 3};
-  if (path.starts_with("/forget-password")) rule = RateLimitRule{60s, 3};
+    if (path == sending) limit.rule = RateLimitRule{60s, 3};
+  if (path.starts_with("/forget-password")) limit.rule = RateLimitRule{60s, 3};
   for (const auto* rules : {&plugin_limits_, &o.custom_rules})
-    for (const PathLimit& limit : *rules)
-      if (matches(limit.path, path)) rule = limit.rule;
-  return rule;
+    for (const PathLimit& other : *rules)
+      if (matches(other.path, path)) limit = other;
+  return limit;
 }
 
 Task<web::Response> Auth::handle(web::Request request) {
@@ -70,10 +70,11 @@ Task<web::Response> Auth::handle(web::Request request) {
 
   web::Response response;
   std::optional<std::chrono::seconds> wait;
-  if (const auto rule = options_.rate_limit.enabled ? limit_of(path) : std::nullopt) {
+  if (const PathLimit limit = options_.rate_limit.enabled ? limit_of(path) : PathLimit(); limit.rule) {
     // By the route's path: a parameter that is guessed at does not make a counter of its own.
+    const std::string& counter = limit.counter.empty() ? route->path : limit.counter;
     const std::string client = request.remote_ip.empty() ? "" : web::client_network(request.remote_ip);
-    wait = co_await rate_limits_->take(fmt::format("{}|{}", client, route->path), *rule, now);
+    wait = co_await rate_limits_->take(fmt::format("{}|{}", client, counter), *limit.rule, now);
   }
   const auto endpoint = std::ranges::find(route->endpoints, request.method, &Endpoint::method);
   if (wait) {
@@ -87,6 +88,7 @@ Task<web::Response> Auth::handle(web::Request request) {
     response = co_await answer(context, *endpoint);
     if (cors) add_cors(context.request, response);
   }
+  if (route->path != path) response.log_path = base_path_ + route->path;  // a parameter may be a secret
   co_return response;
 }
 
@@ -97,7 +99,7 @@ Task<web::Response> Auth::answer(Context& context, const Endpoint* endpoint) {
     auto result = co_await run(context, endpoint);
     if (!result && !result.error().detail.empty())
       log::info("auth refused", {{"request", context.request.id},
-                                 {"path", context.path},
+                                 {"path", endpoint->path},
                                  {"code", result.error().code},
                                  {"detail", result.error().detail}});
     response = result ? std::move(*result) : render(result.error());
@@ -111,7 +113,7 @@ Task<web::Response> Auth::answer(Context& context, const Endpoint* endpoint) {
   }
   if (!trouble.empty()) {
     log::error("auth request failed",
-               {{"request", context.request.id}, {"path", context.path}, {"error", trouble}});
+               {{"request", context.request.id}, {"path", endpoint->path}, {"error", trouble}});
     co_return web::Response::empty(500);
   }
   for (const web::SetCookie& cookie : context.cookies()) web::set_cookie(response, cookie);

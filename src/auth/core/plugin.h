@@ -82,6 +82,7 @@ struct AfterHook {
 struct PathLimit {
   std::string path;
   std::optional<RateLimitRule> rule;
+  std::string counter = {};  // names of one route count together under this; "": each by itself
 };
 
 struct Plugin {
@@ -97,6 +98,8 @@ struct Plugin {
   std::vector<std::string> cookies = {};  // keys, without the prefix
   /// Header fields its routes read and answer with, in lower case: what CORS lets scripts send and see.
   std::vector<std::string> request_headers = {}, response_headers = {};
+  /// Part of Auth::clean().
+  std::function<Task<void>()> clean = {};
   /// Called once, at the end of Auth's constructor; throws std::invalid_argument when the plugin cannot work
   /// with these options. The Auth is whole, its tables are not there yet.
   std::function<void(Auth&)> attach = {};

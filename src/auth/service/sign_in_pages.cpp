@@ -268,8 +268,10 @@ Task<web::Response> SignInPages::bluesky(Form form, web::Request request) {
   const auto answer = co_await api(std::move(request), "/bsky/sign-in",
                                    {{"handle", handle}, {"callbackURL", next_url(form.callback)}});
   if (answer.status == 200 && !string_at(answer, "url").empty()) co_return leave(form, answer);
+  const std::string code = string_at(answer, "code");
+  const bool unknown = code == "INVALID_HANDLE" || code == "VALIDATION_ERROR";
   co_return ways_in(
-      form, {.error = form.reader.text(answer.status == 429 ? "service.too_many" : "service.handle_failed"),
+      form, {.error = unknown ? form.reader.text("service.handle_failed") : words_of_failure(form, answer),
              .handle = handle,
              .status = answer.status == 429 ? 429 : 400});
 }

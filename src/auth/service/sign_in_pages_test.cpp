@@ -130,6 +130,9 @@ TEST(SignInPage, LeavesForTheServerOfABlueskyAccount) {
   EXPECT_EQ(unknown.status, 400);
   EXPECT_THAT(unknown.body, HasSubstr("We cannot find this handle"));
   EXPECT_THAT(unknown.body, HasSubstr("value=\"bob.test\""));
+  const auto down = b.submit("/sign-in/bluesky", {{"handle", "down.test"}});
+  EXPECT_EQ(down.status, 400);
+  EXPECT_EQ(down.body.find("We cannot find this handle"), std::string::npos) << "it may well be there";
 }
 
 TEST(SignInPage, ComesBackOnlyWithASession) {

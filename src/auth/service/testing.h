@@ -24,7 +24,10 @@ class NoNetwork final : public Fetch {
 inline auth::Plugin stand_in_for_bluesky() {
   struct Start {
     static Task<auth::Answer> run(auth::Context& c) {
-      if (c.text("handle") != "alice.test") co_return auth::refuse(400, "no such handle");
+      if (c.text("handle") == "down.test")
+        co_return fail(auth::Fault(502, "AUTHORIZATION_FAILED", "no answer"));
+      if (c.text("handle") != "alice.test")
+        co_return fail(auth::Fault(400, "INVALID_HANDLE", "no such handle"));
       co_return web::Response::json(json::Object{
           {"url", "https://pds.test/oauth/authorize?after=" + percent_encode(c.text("callbackURL"))},
           {"redirect", true}});

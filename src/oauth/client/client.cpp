@@ -22,6 +22,7 @@ constexpr std::size_t k_max_cached = 10'000;       // servers in each cache
 constexpr std::size_t k_max_document = 64 * 1024;  // of metadata and of answers to forms
 constexpr std::size_t k_max_login_hint = 512;      // bytes
 constexpr std::size_t k_max_code = 4096;           // bytes
+constexpr std::size_t k_max_description = 300;     // of what a server says about an error
 // A refresh is at most so many requests: a nonce may be demanded once, and one answer may get lost.
 constexpr int k_refresh_requests = 3;
 // A lease lasts for one request and what is left to do with its answer. Not longer: the server takes a spent
@@ -103,7 +104,7 @@ std::string error_of(const FetchResponse& response) {
 std::string error_description_of(const FetchResponse& response) {
   const auto body = json::parse(response.body, {.max_depth = 16});
   const auto* text = body ? body->string_at("error_description") : nullptr;
-  return text ? text->substr(0, 300) : "";
+  return text ? utf8_prefix(*text, k_max_description) : "";
 }
 
 /// RFC 9449 §8: an authorization server asks for a nonce with 400 and the error in the body.
@@ -451,7 +452,8 @@ struct OauthClient::Impl {
       const bool denied = *error == "access_denied";
       co_return refuse(Error::access_denied,
                        denied ? "Signing in was cancelled." : "The server refused to sign you in.",
-                       single(params, "error_description").value_or("").substr(0, 300), error_code(*error));
+                       utf8_prefix(single(params, "error_description").value_or(""), k_max_description),
+                       error_code(*error));
     }
     const auto code = single(params, "code");
     if (!code || code->empty() || code->size() > k_max_code)

@@ -17,4 +17,7 @@ struct AnonymousOptions {
 
 Plugin anonymous(AnonymousOptions options = {});
 
+/// Also where the plugin is not: nobody is, then.
+bool is_anonymous(const User& user);
+
 }  // namespace latchkey::auth

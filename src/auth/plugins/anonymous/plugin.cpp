@@ -9,11 +9,6 @@ namespace {
 
 constexpr const char* k_field = "isAnonymous";
 
-bool is_anonymous(const User& user) {
-  const json::Value* const v = user.fields.find(k_field);
-  return v && v->boolean() && *v->boolean();
-}
-
 class Anonymous {
  public:
   explicit Anonymous(AnonymousOptions options) : options_(std::move(options)) {}
@@ -60,6 +55,11 @@ class Anonymous {
 };
 
 }  // namespace
+
+bool is_anonymous(const User& user) {
+  const json::Value* const v = user.fields.find(k_field);
+  return v && v->boolean() && *v->boolean();
+}
 
 Plugin anonymous(AnonymousOptions options) {
   auto it = std::make_shared<Anonymous>(std::move(options));

@@ -45,8 +45,9 @@ UserChanges changes_of(const Arrival& a, const User& before, bool name_and_pictu
 }
 
 bool has_account(const Auth& auth, store::Tx& tx, const User& user, const Did& did) {
-  return std::ranges::any_of(auth.accounts().list(tx, user.id),
-                             [&](const Account& a) { return a.account_id == did.str(); });
+  return std::ranges::any_of(auth.accounts().list(tx, user.id), [&](const Account& a) {
+    return a.provider_id == k_provider && a.account_id == did.str();
+  });
 }
 
 Result<void, Fault> add_account(const Auth& auth, store::Tx& tx, const User& user, const Did& did, Time now) {

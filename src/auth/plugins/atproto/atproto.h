@@ -82,6 +82,15 @@ struct AtprotoOptions {
   std::size_t max_call_answer = 5 << 20;  // and received
 };
 
+/// Throws std::invalid_argument for a method or an audience that is none.
+void check_allowed_calls(const std::vector<AllowedCall>& calls);
+
+/// What an app at `origin` says of itself as an OAuth client: one of development on http://localhost and
+/// http://127.0.0.1. Throws std::invalid_argument for what no server would take.
+oauth::client::ClientMetadata atproto_client_metadata(const std::string& origin, const std::string& base_path,
+                                                      const AtprotoClientMetadata& client,
+                                                      const std::vector<oauth::client::ClientKey>& keys);
+
 /// The plugin, and the sessions it keeps, for programs. A cheap handle: copies share everything.
 class Atproto {
  public:

@@ -53,6 +53,7 @@ AllowedCalls::AllowedCalls(std::vector<AllowedCall> calls) : calls_(std::move(ca
 }
 
 bool AllowedCalls::allows(std::string_view nsid, std::string_view audience) const {
+  if (!Nsid::parse(nsid)) return false;
   return std::ranges::any_of(calls_, [&](const AllowedCall& call) {
     if (call.audience != audience) return false;
     if (!call.method.ends_with(".*")) return call.method == nsid;

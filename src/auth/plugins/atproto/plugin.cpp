@@ -67,6 +67,19 @@ std::vector<Endpoint> endpoints(const std::shared_ptr<AtprotoService>& it) {
           post("/atproto/sign-out", sign_out, with_session)};
 }
 
+std::vector<PathLimit> rate_limits() {
+  std::vector<PathLimit> out;
+  // Servers ask for them when somebody signs in there, and for all users of a server.
+  for (const char* path :
+       {k_metadata_path, k_jwks_path, "/oauth-client-metadata.json", "/.well-known/jwks.json"})
+    out.push_back({path, std::nullopt});
+  for (const char* path : {"/bsky/sign-in", "/sign-in/atproto"})
+    out.push_back({path, RateLimitRule{60s, 5}, "/bsky/sign-in"});
+  for (const char* path : {k_callback_path, "/atproto/callback"})
+    out.push_back({path, RateLimitRule{60s, 10}, k_callback_path});
+  return out;
+}
+
 Field column(std::string name) { return {.name = std::move(name), .input = false}; }
 
 }  // namespace
@@ -84,8 +97,12 @@ AtprotoService::AtprotoService(AtprotoOptions options)
       keys_(parse_keys(options_.private_keys)),
       calls_(options_.allowed_calls) {}
 
-ClientMetadata AtprotoService::metadata_for(const Auth& auth) const {
-  const Url base = *Url::parse(auth.origin());
+void check_allowed_calls(const std::vector<AllowedCall>& calls) { bsky::AllowedCalls{calls}; }
+
+ClientMetadata atproto_client_metadata(const std::string& origin, const std::string& base_path,
+                                       const AtprotoClientMetadata& client,
+                                       const std::vector<ClientKey>& keys) {
+  const Url base = *Url::parse(origin);
   const auto usable = [](Result<ClientMetadata, oauth::client::MetadataError> made) {
     if (!made) throw std::invalid_argument("atproto: " + made.error().message);
     return *std::move(made);
@@ -95,28 +112,28 @@ ClientMetadata AtprotoService::metadata_for(const Auth& auth) const {
   if (base.scheme == "http" && (base.host == "localhost" || base.host == "127.0.0.1")) {
     Url redirect = base;
     redirect.host = "127.0.0.1";
-    return usable(ClientMetadata::loopback({redirect.origin() + auth.base_path() + k_callback_path},
-                                           options_.client.scope));
+    return usable(ClientMetadata::loopback({redirect.origin() + base_path + k_callback_path}, client.scope));
   }
   if (base.scheme != "https")
     throw std::invalid_argument("atproto: the base URL is https, or http on localhost or 127.0.0.1");
-  if (keys_.empty())
+  if (keys.empty())
     throw std::invalid_argument(
         "atproto: a private key is needed: openssl ecparam -name prime256v1 -genkey -noout -out "
         "ec-private.pem");
-  const AtprotoClientMetadata& c = options_.client;
-  return usable(ClientMetadata::web(auth.url(k_metadata_path), {auth.url(k_callback_path)}, c.scope, keys_,
-                                    auth.url(k_jwks_path),
-                                    {.client_name = c.client_name,
-                                     .client_uri = c.client_uri,
-                                     .logo_uri = c.logo_uri,
-                                     .tos_uri = c.tos_uri,
-                                     .policy_uri = c.policy_uri}));
+  const std::string here = origin + base_path;
+  return usable(ClientMetadata::web(here + k_metadata_path, {here + k_callback_path}, client.scope, keys,
+                                    here + k_jwks_path,
+                                    {.client_name = client.client_name,
+                                     .client_uri = client.client_uri,
+                                     .logo_uri = client.logo_uri,
+                                     .tos_uri = client.tos_uri,
+                                     .policy_uri = client.policy_uri}));
 }
 
 void AtprotoService::attach(Auth& auth) {
   if (on_) throw std::invalid_argument("atproto: this plugin has an Auth already");
-  on_ = std::make_unique<Attached>(auth, options_, metadata_for(auth));
+  on_ = std::make_unique<Attached>(
+      auth, options_, atproto_client_metadata(auth.origin(), auth.base_path(), options_.client, keys_));
 }
 
 Task<Answer> AtprotoService::client_metadata(Context&) {
@@ -140,17 +157,24 @@ Result<void, Fault> AtprotoService::before_user_goes(store::Tx& tx, const User& 
   return {};
 }
 
+// What the request was about has happened, so nothing is thrown.
 Task<void> AtprotoService::revoke_put_aside() {
   put_aside_ = false;
-  std::string trouble;
+  std::vector<std::string> ids;
   try {
-    for (const std::string& id : co_await on_->sessions.take_put_aside())
-      if (auto session = co_await on_->client.restore(id)) co_await session->sign_out();
+    ids = co_await on_->sessions.take_put_aside();
   } catch (const std::exception& e) {
-    trouble = e.what();
+    put_aside_ = true;
+    log::error("atproto sessions were not revoked", {{"error", e.what()}});
   }
-  // What the request was about has happened.
-  if (!trouble.empty()) log::error("atproto sessions were not revoked", {{"error", trouble}});
+  for (const std::string& id : ids) {
+    try {
+      if (auto session = co_await on_->client.restore(id)) co_await session->sign_out();
+    } catch (const std::exception& e) {
+      on_->sessions.kept(id);
+      log::error("an atproto session was not revoked", {{"error", e.what()}});
+    }
+  }
 }
 
 // ---- for programs
@@ -173,14 +197,12 @@ Plugin Atproto::plugin() const {
                                       [it](store::Tx& tx, const Account& a) {
                                         return it->before_account_goes(tx, a);
                                       }}},
-          .rate_limits = {{"/bsky/sign-in", RateLimitRule{60s, 5}},
-                          {"/sign-in/atproto", RateLimitRule{60s, 5}},
-                          {"/bsky/callback", RateLimitRule{60s, 10}},
-                          {"/atproto/callback", RateLimitRule{60s, 10}}},
+          .rate_limits = rate_limits(),
           .errors = errors(),
           .cookies = {"bsky_state"},
           .request_headers = {std::begin(bsky::k_call_headers), std::end(bsky::k_call_headers)},
           .response_headers = {std::begin(bsky::k_answer_headers), std::end(bsky::k_answer_headers)},
+          .clean = [it] { return it->revoke_put_aside(); },
           .attach = [it](Auth& auth) { it->attach(auth); }};
 }
 

@@ -37,12 +37,7 @@ std::string clean_text(std::string text, std::size_t max, Lines lines) {
     const auto b = static_cast<unsigned char>(c);
     return (b < 0x20 && !(lines == Lines::kept && c == '\n')) || b == 0x7f;
   });
-  if (text.size() > max) {
-    std::size_t end = max;
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-    text.resize(end);
-  }
-  return text;
+  return utf8_prefix(std::move(text), max);
 }
 
 std::string clean_url(const std::string& url) {

@@ -62,9 +62,9 @@ class AtprotoService {
     OpenedSessions opened;
   };
 
-  oauth::client::ClientMetadata metadata_for(const Auth& auth) const;
   std::optional<std::string> hand_over(const Context& context) const;
   Task<Answer> arrive(Context& context, oauth::client::SignedIn in);
+  Task<Answer> admit(Context& context, oauth::client::SignedIn in);
   Task<std::optional<AtprotoProfile>> profile_of(oauth::client::SignedIn in);
   Task<SessionResult> session_of(Context& context);
   Task<bool> accepted(oauth::client::Session session);

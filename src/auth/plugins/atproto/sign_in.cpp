@@ -1,4 +1,5 @@
 // To the account's PDS and back (better-auth contract, section 11).
+#include "auth/plugins/anonymous/anonymous.h"
 #include "auth/plugins/atproto/profile.h"
 #include "auth/plugins/atproto/service.h"
 #include "base/log.h"
@@ -32,8 +33,9 @@ struct Started {
   }
 };
 
+/// An anonymous user is nobody yet: accounts are not linked to one, who is deleted at the next sign-in.
 std::optional<std::string> user_id_of(const SessionAndUser* who) {
-  return who ? std::optional(who->user.id) : std::nullopt;
+  return who && !is_anonymous(who->user) ? std::optional(who->user.id) : std::nullopt;
 }
 
 Fault failed(AtprotoError error, const ClientFault& why) {
@@ -98,13 +100,25 @@ Task<Answer> AtprotoService::callback(Context& c) {
 }
 
 Task<Answer> AtprotoService::arrive(Context& c, oauth::client::SignedIn in) {
-  bsky::Sessions& sessions = on_->sessions;
   struct Held {  // until the session has its row, or is given back
     bsky::Sessions& sessions;
     std::string id;
     ~Held() { sessions.kept(id); }
-  } held{sessions, in.session.id()};
+  } held{on_->sessions, in.session.id()};
+  std::optional<Answer> answer;
+  std::exception_ptr trouble;
+  try {
+    answer = co_await admit(c, in);
+  } catch (...) {
+    trouble = std::current_exception();
+  }
+  if (trouble || !*answer) co_await in.session.sign_out();  // tokens nobody will use
+  if (trouble) std::rethrow_exception(trouble);
+  co_return *std::move(answer);
+}
 
+Task<Answer> AtprotoService::admit(Context& c, oauth::client::SignedIn in) {
+  bsky::Sessions& sessions = on_->sessions;
   const Started started = Started::parse(in.app_state);
   bsky::Arrival arrival{.did = in.session.did(), .handle = in.handle, .profile = co_await profile_of(in)};
   arrival.visitor = {started.user_id, user_id_of(co_await c.session())};
@@ -119,21 +133,20 @@ Task<Answer> AtprotoService::arrive(Context& c, oauth::client::SignedIn in) {
   struct Done {
     bsky::Admitted who;
     std::optional<Session> session;
+    bool replaced;  // the session the account had before
   };
   auto done = co_await c.auth.db().write([&](store::Tx& tx) -> Result<Done, Fault> {
     // Signed out on another device, perhaps a moment ago.
-    if (const auto* visitor = c.current(); visitor && !c.auth.sessions().find(tx, visitor->session.token))
+    if (arrival.visitor.now && !c.auth.sessions().find(tx, c.current()->session.token))
       return refuse(AtprotoError::SIGNED_IN_USER_CHANGED);
     TRY(auto who, bsky::admit(c.auth, tx, arrival, rules, c.now));
-    if (sessions.keep(tx, row, who.user.id, c.now)) put_aside_ = true;
-    if (who.kind == bsky::Admitted::Kind::linked) return Done{std::move(who), std::nullopt};
+    const bool replaced = sessions.keep(tx, row, who.user.id, c.now);
+    if (who.kind == bsky::Admitted::Kind::linked) return Done{std::move(who), std::nullopt, replaced};
     TRY(auto session, c.auth.sessions().create(tx, c.new_session(who.user.id, Remember::yes), c.now));
-    return Done{std::move(who), std::move(session)};
+    return Done{std::move(who), std::move(session), replaced};
   });
-  if (!done) {  // tokens nobody will use
-    co_await in.session.sign_out();
-    co_return fail(std::move(done).error());
-  }
+  if (!done) co_return fail(std::move(done).error());
+  if (done->replaced) put_aside_ = true;
   if (done->session)
     c.set_session({*std::move(done->session), std::move(done->who.user)}, Remember::yes);
   else

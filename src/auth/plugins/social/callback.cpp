@@ -20,15 +20,6 @@ std::string lower(std::string text) {
   return text;
 }
 
-/// What a provider says may be shown, and no more.
-std::string bounded(std::string text, std::size_t max) {
-  if (text.size() > max) {
-    while (max > 0 && (static_cast<unsigned char>(text[max]) & 0xc0) == 0x80) --max;
-    text.resize(max);
-  }
-  return text;
-}
-
 std::string pending_identifier(std::string_view id) { return "pending-link:" + std::string(id); }
 
 struct PendingRow {
@@ -61,9 +52,9 @@ Task<Answer> SocialService::callback(Context& c) {
   c.set_cookie(c.auth.cookies().cleared("state"));
 
   if (const auto error = c.query_text("error")) {
-    std::string url = with_query(error_url, "error", bounded(*error, k_max_error));
+    std::string url = with_query(error_url, "error", utf8_prefix(*error, k_max_error));
     if (const auto text = c.query_text("error_description"))
-      url = with_query(url, "error_description", bounded(*text, k_max_error_description));
+      url = with_query(url, "error_description", utf8_prefix(*text, k_max_error_description));
     co_return redirect_answer(std::move(url));
   }
   if (c.query_text("code").value_or("").empty()) co_return to_error(error_url, "no_code");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/url.h"
 #include "mail/address.h"
 
 namespace latchkey::auth {
@@ -15,12 +16,7 @@ bool is_control(char c) {
 /// Without control characters, cut at a character.
 std::string clean_name(std::string text) {
   std::erase_if(text, is_control);
-  if (text.size() > k_max_profile_name) {
-    std::size_t end = k_max_profile_name;
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-    text.resize(end);
-  }
-  return text;
+  return utf8_prefix(std::move(text), k_max_profile_name);
 }
 
 std::string text_of(const json::Object& o, std::string_view name) {
