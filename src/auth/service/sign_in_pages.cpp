@@ -96,6 +96,7 @@ Task<web::Response> SignInPages::with_form(Act act, web::Request request) {
     co_return pages_.forged(request);
   form.callback = callback_of(form.fields);
   form.reader.here = form.callback.empty() ? k_page : auth::with_query(k_page, "callbackURL", form.callback);
+  request.headers.set("accept-language", form.reader.lang());  // what is mailed is in the page's, too
   co_return co_await (this->*act)(std::move(form), std::move(request));
 }
 

@@ -116,6 +116,14 @@ TEST(SignInPage, SendsLinksWhereThereAreNoCodes) {
   EXPECT_EQ(b.get(next.substr(16)).headers.get("location"), "https://other.test/x");
 }
 
+TEST(SignInPage, MailsInTheLanguageItIsIn) {
+  TestService s([](ServiceOptions& o) { o.magic_link = MagicLinkSettings{}; });
+  TestBrowser b(s);
+  b.get("/sign-in?lang=fr", {{"accept-language", "de"}});
+  b.submit("/sign-in/email", {{"email", "a@example.com"}});
+  EXPECT_EQ(s.mails.list("a@example.com").at(0).subject, "Votre lien de connexion à My App");
+}
+
 TEST(SignInPage, LeavesForTheServerOfABlueskyAccount) {
   TestService s;
   TestBrowser b(s);
