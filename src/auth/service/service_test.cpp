@@ -51,7 +51,7 @@ TEST_P(ServiceSchema, KeepsTheTablesOfABetterAuthProgram) {
         "\"updatedAt\" "
         "DATE NOT NULL, \"theirs\" TEXT);");
   });
-  NoNetwork network;
+  TestNetwork network;
   FakeClock clock;
   SeededRng rng;
   ThreadPool passwords(1, 10);
@@ -177,7 +177,7 @@ TEST(Service, MailsLinksInTheLanguageOfWhoAsks) {
 
 TEST(Service, RefusesWaysInThatNeedMailWithoutOne) {
   store::TestDatabase db(store::Engine::sqlite);
-  NoNetwork network;
+  TestNetwork network;
   FakeClock clock;
   SeededRng rng;
   ThreadPool passwords(1, 10);

@@ -157,6 +157,7 @@ web::Response SignInPages::ways_in(const Form& form, Say say) const {
                     {"passkey_next", next_url(form.callback)},
                     {"email", say.email},
                     {"handle", say.handle},
+                    {"handles_url", options_.typeahead ? "/sign-in/handles" : ""},
                     {"error", say.error},
                     {"notice", say.notice}};
   view.set("providers", std::move(providers));

@@ -23,6 +23,7 @@ class SignInPages {
     std::string app_name;
     Secret<Bytes> form_key;  // of CSRF tokens
     bool bluesky = false, passkeys = false, password = false;
+    bool typeahead = false;  // handle_typeahead.h is there
     struct Code {
       std::size_t digits;
       std::chrono::seconds expires_in;

@@ -50,6 +50,22 @@ TEST(SignInPage, NeedsNothingFromElsewhereAndNothingInline) {
   EXPECT_EQ(b.get(address).status, 200);
 }
 
+TEST(SignInPage, SuggestsHandlesWhereTheOperatorWantsIt) {
+  TestService off, on([](ServiceOptions& o) { o.typeahead = "https://appview.test"; });
+  const auto plain = TestBrowser(off).get("/sign-in").body;
+  for (const char* part : {"datalist", "data-handles-url", "handles.js"})
+    EXPECT_THAT(plain, Not(HasSubstr(part)));
+  TestBrowser b(on);
+  const auto page = b.get("/sign-in");
+  EXPECT_THAT(page.body, HasSubstr("list=\"handles\" data-handles-url=\"/sign-in/handles\""));
+  EXPECT_THAT(page.body, HasSubstr("<datalist id=\"handles\">"));
+  EXPECT_THAT(page.body,
+              ::testing::ContainsRegex("<script type=\"module\" src=\"/sign-in/static/[^\"]+/handles.js\">"));
+  EXPECT_THAT(std::string(page.headers.get("content-security-policy")), HasSubstr("connect-src 'self';"));
+  EXPECT_THAT(page.body, Not(HasSubstr("appview.test"))) << "the browser asks us";
+  EXPECT_THAT(on.network.asked, ::testing::IsEmpty());
+}
+
 TEST(SignInPage, SpeaksTheReadersLanguage) {
   TestService s(with_codes);
   TestBrowser b(s);
