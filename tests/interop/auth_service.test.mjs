@@ -266,6 +266,31 @@ describe('the sign-in pages of latchkey auth', () => {
     await visitor.close()
   }))
 
+  for (const javaScript of [true, false])
+    it(`make an account with a password, once its address is confirmed${javaScript ? '' : ', without JavaScript'}`, scene(async (t) => {
+      const service = await AuthService.forTest(t, { file: '[emailAndPassword]\nenabled = true\nrequireEmailVerification = true\n' })
+      const email = freshEmail()
+      const visitor = await Visitor.open(chromium, { viewport: phone, javaScript, name: javaScript ? 'service-new' : undefined })
+      const { page } = visitor
+      await page.goto(`${service.origin}/sign-in`)
+      await visitor.look('sign-in')
+      await go(page, page.getByRole('link', { name: 'Create an account' }))
+      await visitor.look('new')
+      await page.getByLabel('Your name').fill('Ada')
+      await page.getByLabel('E-mail address').fill(email)
+      await page.getByLabel('Password').fill(password)
+      await go(page, button(page, 'Create an account'))
+      await page.getByText(`We sent a link to ${email}.`).waitFor()
+      await visitor.look('sent')
+      const { text } = await service.mail.mailAfter(email)
+      await page.goto(text.match(/^http\S+$/m)[0])
+      await page.getByLabel('E-mail address').fill(email)
+      await page.getByLabel('Password').fill(password)
+      await go(page, button(page, 'Continue'))
+      await page.getByText('You are signed in to Our Notes as').waitFor()
+      await visitor.close()
+    }))
+
   it('a code that is wrong is asked for again, and nobody is signed in', async () => {
     const person = new Browser([service.origin])
     const page = await person.open(`${service.origin}/sign-in`)

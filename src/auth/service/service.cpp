@@ -125,6 +125,10 @@ SignInPages::Options page_options(const ServiceOptions& o) {
                            .password = o.email_and_password.enabled,
                            .typeahead = !o.typeahead.empty(),
                            .providers = signin::buttons_of(o.providers)};
+  if (o.email_and_password.enabled && !o.email_and_password.disable_sign_up)
+    out.sign_up = {.min_length = o.email_and_password.min_password_length,
+                   .max_length = o.email_and_password.max_password_length,
+                   .verified_first = o.email_and_password.require_email_verification};
   if (o.email_otp)
     out.code = {.digits = o.email_otp->otp_length, .expires_in = o.email_otp->expires_in};
   else if (o.magic_link)
