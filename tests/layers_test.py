@@ -46,7 +46,7 @@ LAYERS = {
     "signin": LOW | SERVICES | ATPROTO | PURE_OAUTH | {"oauth/server", "auth", "pds", "ui"},
 }
 # `latchkey auth`: the framework with pages like those of the ePDS, and nothing of a PDS.
-LAYERS["auth/service"] = LOW | SERVICES | {"auth", "oauth/server", "signin", "ui"}
+LAYERS["auth/service"] = LOW | SERVICES | {"atproto/syntax", "auth", "oauth/server", "signin", "ui"}
 LAYERS["dev"] = set(LAYERS) - {"dev"}
 LAYERS["apps"] = set(LAYERS)
 

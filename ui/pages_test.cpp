@@ -108,7 +108,11 @@ json::Object hostile_view() {
                                  "passkey_next",
                                  "target_host",
                                  "words",
-                                 "action_url"});
+                                 "action_url",
+                                 "handles_url",
+                                 "sign_up_url",
+                                 "min_length",
+                                 "max_length"});
   view.set("detail", k_hostile);
   view.set("languages", json::Array{list_item({"language_tag", "language_name", "language_url"})});
   for (const char* flag : {"has_languages", "has_providers", "has_messages", "selected", "record", "good"})

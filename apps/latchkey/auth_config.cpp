@@ -260,6 +260,28 @@ std::optional<BlueskyConfig> read_bluesky(Variables& in, const std::string& app_
   return out;
 }
 
+// What is asked for handles that begin with what somebody types.
+std::string read_typeahead(Variables& in, const AuthConfig& config) {
+  constexpr const char* k_typeahead = "LATCHKEY_AUTH_TYPEAHEAD";
+  const std::string text = in.text(k_typeahead, "");
+  if (text.empty()) return text;
+  const auto url = Url::parse(text);
+  const bool web = url && (url->scheme == "https" || url->scheme == "http");
+  if (!web || (text != url->origin() && text != url->origin() + "/"))
+    in.problem(
+        fmt::format("{} is \"{}\", but must be the origin of an AppView, such as "
+                    "https://public.api.bsky.app",
+                    k_typeahead, text));
+  else if (url->scheme == "http" && !config.private_network)
+    in.problem(fmt::format("{} must be https: {}", k_typeahead, text));
+  else if (!config.bluesky)
+    in.problem(fmt::format("{} suggests handles, but no handles are asked for: LATCHKEY_AUTH_ATPROTO is off",
+                           k_typeahead));
+  else if (config.service.sign_in_page == service::Switch::off)
+    in.problem(fmt::format("{} is for the sign-in page, but LATCHKEY_AUTH_SIGN_IN_PAGE is off", k_typeahead));
+  return web ? url->origin() : "";
+}
+
 bool mail_is_wanted(const Variables& in) {
   for (const char* name :
        {"EMAIL_PROVIDER", "SMTP_FROM", "SMTP_HOST", "PDS_EMAIL_SMTP_URL", "PDS_EMAIL_FROM_ADDRESS"})
@@ -337,6 +359,7 @@ AuthConfig read(Variables& in, const Environment& environment, const Environment
     in.problem(
         "LATCHKEY_AUTH_COOKIE_SAME_SITE is strict: browsers send no such cookie when they come back from "
         "another server, so that nobody could sign in there");
+  out.typeahead = read_typeahead(in, config);
   if (mail_is_wanted(in))
     config.mail = read_mail(in, out.app_name, config.ca_file);
   else

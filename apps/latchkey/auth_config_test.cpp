@@ -152,6 +152,8 @@ std::vector<Key> keys() {
        [](const AuthConfig& c) { return text(c.service.forward_auth == service::Switch::off); }, "yes"},
       {"signInPage", "false", "false",
        [](const AuthConfig& c) { return text(c.service.sign_in_page == service::Switch::off); }, "yes"},
+      {"typeahead", R"("https://appview.example.com/")", "https://appview.example.com",
+       service(&service::ServiceOptions::typeahead), "https://appview.example.com", bluesky},
       {"templateDirectory", R"("$DIR/pages")", "$DIR/pages",
        service(&service::ServiceOptions::template_directory), "$DIR/pages"},
       {"privateNetwork", "true", "true", [](const AuthConfig& c) { return text(c.private_network); }, "yes"},
@@ -541,6 +543,29 @@ TEST_F(AuthConfiguration, RefusesWhatCannotWork) {
       {{{"LATCHKEY_AUTH_ATPROTO", "true"}, {"LATCHKEY_AUTH_ATPROTO_HANDLE_HOST", "https://pds.example.com"}},
        "LATCHKEY_AUTH_ATPROTO_HANDLE_HOST is for tests",
        "it would speak for every domain"},
+      {{{"LATCHKEY_AUTH_ATPROTO", "true"}, {"LATCHKEY_AUTH_TYPEAHEAD", "public.api.bsky.app"}},
+       "LATCHKEY_AUTH_TYPEAHEAD is \"public.api.bsky.app\", but must be the origin of an AppView",
+       "no scheme"},
+      {{{"LATCHKEY_AUTH_ATPROTO", "true"}, {"LATCHKEY_AUTH_TYPEAHEAD", "https://a.example/xrpc"}},
+       "LATCHKEY_AUTH_TYPEAHEAD is \"https://a.example/xrpc\"",
+       "a path"},
+      {{{"LATCHKEY_AUTH_ATPROTO", "true"}, {"LATCHKEY_AUTH_TYPEAHEAD", "https://a:b@a.example"}},
+       "LATCHKEY_AUTH_TYPEAHEAD is \"https://a:b@a.example\"",
+       "a password in it"},
+      {{{"LATCHKEY_AUTH_ATPROTO", "true"}, {"LATCHKEY_AUTH_TYPEAHEAD", "ftp://a.example"}},
+       "LATCHKEY_AUTH_TYPEAHEAD is \"ftp://a.example\"",
+       "no such protocol"},
+      {{{"LATCHKEY_AUTH_ATPROTO", "true"}, {"LATCHKEY_AUTH_TYPEAHEAD", "http://a.example"}},
+       "LATCHKEY_AUTH_TYPEAHEAD must be https",
+       "plain"},
+      {{{"LATCHKEY_AUTH_TYPEAHEAD", "https://a.example"}},
+       "LATCHKEY_AUTH_TYPEAHEAD suggests handles, but no handles are asked for",
+       "no field for it"},
+      {{{"LATCHKEY_AUTH_ATPROTO", "true"},
+        {"LATCHKEY_AUTH_TYPEAHEAD", "https://a.example"},
+        {"LATCHKEY_AUTH_SIGN_IN_PAGE", "false"}},
+       "LATCHKEY_AUTH_TYPEAHEAD is for the sign-in page",
+       "no page for it"},
       {{{"LATCHKEY_TEMPLATE_DIRECTORY", "/nowhere"}}, "LATCHKEY_TEMPLATE_DIRECTORY: ", "no folder"},
       {{{"LOG_LEVEL", "loud"}}, "LOG_LEVEL is \"loud\"", "no level"},
   };
@@ -581,6 +606,12 @@ TEST_F(AuthConfiguration, LoopbackMayBePlain) {
     env_["BETTER_AUTH_URL"] = url;
     EXPECT_THAT(problems(), IsEmpty()) << url;
   }
+}
+
+TEST_F(AuthConfiguration, AnAppViewMayBePlainOnAPrivateNetwork) {
+  env_["LATCHKEY_AUTH_ATPROTO"] = env_["LATCHKEY_AUTH_PRIVATE_NETWORK"] = "true";
+  env_["LATCHKEY_AUTH_TYPEAHEAD"] = "http://localhost:2584";
+  EXPECT_EQ(read().value().service.typeahead, "http://localhost:2584");
 }
 
 // --- The file that `latchkey auth --print-config` prints

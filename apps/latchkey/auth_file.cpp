@@ -27,6 +27,7 @@ constexpr auto k_keys = std::to_array<AuthKey>({
     {"database", "LATCHKEY_AUTH_DATABASE", text},
     {"forwardAuth", "LATCHKEY_AUTH_FORWARD_AUTH", flag},
     {"signInPage", "LATCHKEY_AUTH_SIGN_IN_PAGE", flag},
+    {"typeahead", "LATCHKEY_AUTH_TYPEAHEAD", text},
     {"templateDirectory", "LATCHKEY_TEMPLATE_DIRECTORY", text},
     {"privateNetwork", "LATCHKEY_AUTH_PRIVATE_NETWORK", flag},
     {"caFile", "SSL_CERT_FILE", text},

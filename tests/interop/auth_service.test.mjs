@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { createHmac } from 'node:crypto'
 import { stat, readFile, writeFile } from 'node:fs/promises'
+import http from 'node:http'
 import { join } from 'node:path'
 import { before, describe, it } from 'node:test'
 import { authClient } from './lib/auth-client.mjs'
@@ -175,13 +176,33 @@ describe('latchkey auth is configured', () => {
   })
 })
 
+/** An AppView as far as it suggests handles. */
+async function startAppView(t, handles) {
+  const appView = { asked: [] }
+  const server = http.createServer((request, answer) => {
+    const url = new URL(request.url, appView.origin)
+    appView.asked.push({ path: url.pathname, q: url.searchParams.get('q'), headers: request.headers })
+    const actors = handles.filter((handle) => handle.startsWith(url.searchParams.get('q'))).map((handle) => ({ did: 'did:plc:x', handle, displayName: 'Not shown' }))
+    answer.writeHead(200, { 'content-type': 'application/json' })
+    answer.end(JSON.stringify({ actors }))
+  })
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  appView.origin = `http://127.0.0.1:${server.address().port}`
+  return appView
+}
+
 describe('the sign-in pages of latchkey auth', () => {
   const suite = ofThisSuite()
-  let service, chromium, network
+  let service, chromium, network, appView
   before(async () => {
     network = await Network.forTest(suite)
+    appView = await startAppView(suite, ['alice.bsky.social', 'alina.example.com', 'bob.bsky.social'])
     service = await AuthService.forTest(suite, {
-      file: `privateNetwork = true\n${ways}[atproto]\nenabled = true\nplcDirectory = "${network.urls.plc}"\n`,
+      file: `privateNetwork = true\ntypeahead = "${appView.origin}"\n${ways}[atproto]\nenabled = true\nplcDirectory = "${network.urls.plc}"\n`,
     })
     chromium = await startChromium(suite)
   })
@@ -221,6 +242,53 @@ describe('the sign-in pages of latchkey auth', () => {
       await passThrough(page, network, freshEmail(), { origin: service.origin, javaScript })
       await page.getByText('You are signed in to Our Notes as').waitFor()
       assert.match(await page.locator('.mono').innerText(), /^did:plc:/)
+    }))
+
+  it('suggest handles while one is typed, and the browser asks nobody else for them', scene(async () => {
+    const visitor = await Visitor.open(chromium, { name: 'service-typeahead' })
+    const { page } = visitor
+    const requests = []
+    page.on('request', (request) => requests.push(new URL(request.url())))
+    await page.goto(`${service.origin}/sign-in`)
+    const field = page.getByLabel('Bluesky handle')
+    await field.pressSequentially('ali', { delay: 20 })
+    const suggested = () => page.locator('#handles option').evaluateAll((options) => options.map((option) => option.value))
+    await page.locator('#handles option').nth(1).waitFor({ state: 'attached' })
+    assert.deepEqual(await suggested(), ['alice.bsky.social', 'alina.example.com'])
+    await visitor.look('typed')
+    await field.fill('someone@example.com')
+    await page.waitForResponse((answer) => answer.url().includes('q=someone'))
+    await page.waitForFunction(() => document.querySelectorAll('#handles option').length === 0)
+    assert.deepEqual(appView.asked.map(({ path, q }) => [path, q]), [['/xrpc/app.bsky.actor.searchActorsTypeahead', 'ali']], 'once, after a pause')
+    const { headers } = appView.asked[0]
+    for (const name of ['cookie', 'referer', 'origin', 'x-forwarded-for', 'authorization']) assert.equal(headers[name], undefined, name)
+    assert.deepEqual([...new Set(requests.map((url) => url.origin))], [service.origin])
+    await visitor.close()
+  }))
+
+  for (const javaScript of [true, false])
+    it(`make an account with a password, once its address is confirmed${javaScript ? '' : ', without JavaScript'}`, scene(async (t) => {
+      const service = await AuthService.forTest(t, { file: '[emailAndPassword]\nenabled = true\nrequireEmailVerification = true\n' })
+      const email = freshEmail()
+      const visitor = await Visitor.open(chromium, { viewport: phone, javaScript, name: javaScript ? 'service-new' : undefined })
+      const { page } = visitor
+      await page.goto(`${service.origin}/sign-in`)
+      await visitor.look('sign-in')
+      await go(page, page.getByRole('link', { name: 'Create an account' }))
+      await visitor.look('new')
+      await page.getByLabel('Your name').fill('Ada')
+      await page.getByLabel('E-mail address').fill(email)
+      await page.getByLabel('Password').fill(password)
+      await go(page, button(page, 'Create an account'))
+      await page.getByText(`We sent a link to ${email}.`).waitFor()
+      await visitor.look('sent')
+      const { text } = await service.mail.mailAfter(email)
+      await page.goto(text.match(/^http\S+$/m)[0])
+      await page.getByLabel('E-mail address').fill(email)
+      await page.getByLabel('Password').fill(password)
+      await go(page, button(page, 'Continue'))
+      await page.getByText('You are signed in to Our Notes as').waitFor()
+      await visitor.close()
     }))
 
   it('a code that is wrong is asked for again, and nobody is signed in', async () => {

@@ -40,6 +40,8 @@ std::string Context::user_agent() const {
   return agent.size() <= k_max_user_agent && storable(agent) ? std::string(agent) : std::string();
 }
 
+std::string Context::accept_language() const { return std::string(request.headers.get("accept-language")); }
+
 void Context::use_session_token(std::string token) {
   token_ = storable(token) ? std::move(token) : std::string();  // "" is nobody's
 }

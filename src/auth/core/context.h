@@ -42,6 +42,7 @@ class Context {
   std::optional<std::string> query_text(std::string_view name) const;
   std::string client_address() const { return request.remote_ip; }  // "" when unknown
   std::string user_agent() const;                                   // as well, and when it is no text
+  std::string accept_language() const;                              // as it came; for mails
 
   // --- The session of this request ---
 

@@ -43,7 +43,8 @@ Task<void> send_verification_mail(Context& c, User user, std::optional<std::stri
   const auto& send = c.auth.options().email_verification.send_verification_email;
   if (!send) co_return;
   const std::string token = sign_email_token(c.auth, {.email = user.email, .user_id = user.id}, c.now);
-  co_await c.auth.mail(&send, {std::move(user), verification_url(c.auth, token, callback_url), token});
+  co_await c.auth.mail(
+      &send, {std::move(user), verification_url(c.auth, token, callback_url), token, c.accept_language()});
 }
 
 }  // namespace latchkey::auth

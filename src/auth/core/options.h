@@ -22,6 +22,7 @@ struct LinkMail {
   User user;
   std::string url;
   std::string token;
+  std::string accept_language;  // of the request that asked for it
 };
 using SendLink = std::function<Task<void>(LinkMail)>;
 

@@ -50,7 +50,8 @@ Task<Answer> confirm_change(Context& c, User user, EmailToken token) {
                                             c.now);
   user.email = token.update_to;
   if (const auto& send = c.auth.options().email_verification.send_verification_email)
-    co_await c.auth.mail(&send, {user, verification_url(c.auth, next, c.query_text("callbackURL")), next});
+    co_await c.auth.mail(&send, {user, verification_url(c.auth, next, c.query_text("callbackURL")), next,
+                                 c.accept_language()});
   co_return ended(c);
 }
 
@@ -119,7 +120,7 @@ Task<Answer> change_email(Context& c) {
   if (!taken) {
     if (!ask_old) user.email = fresh;  // the link goes to the new address
     co_await c.auth.mail(ask_old ? &confirm : &o.email_verification.send_verification_email,
-                         {user, url, token});
+                         {user, url, token, c.accept_language()});
   }
   co_return status_true();
 }

@@ -27,7 +27,7 @@ Task<Answer> request_password_reset(Context& c) {
                          {*user,
                           fmt::format("{}?callbackURL={}", c.auth.url("/reset-password/" + token),
                                       encode_uri_component(c.text("redirectTo"))),
-                          token});
+                          token, c.accept_language()});
   co_return json_answer(
       json::Object{{"status", true},
                    {"message", "If this email exists in our system, check your email for the reset link"}});

@@ -72,7 +72,7 @@ Task<Answer> delete_user(Context& c) {
                          {me,
                           fmt::format("{}?token={}&callbackURL={}", c.auth.url("/delete-user/callback"),
                                       token, encode_uri_component(c.opt_text("callbackURL").value_or("/"))),
-                          token});
+                          token, c.accept_language()});
     co_return json_answer(deleted("Verification email sent"));
   }
   if (!password && !c.is_fresh()) co_return refuse(Error::SESSION_EXPIRED);

@@ -38,26 +38,30 @@ json::Object Letters::view() const {
       {"name", options_.app_name}, {"service_name", options_.app_name}, {"service_host", options_.app_host}};
 }
 
+const web::Catalogue& Letters::words_for(std::string_view accept_language) const {
+  const auto* words = messages_.lookup(web::LanguagePriority::from_accept_language(accept_language));
+  return words ? *words : messages_.source();
+}
+
 Task<void> Letters::send_code(auth::OtpMail mail) {
   auto to = mail::EmailAddress::parse(mail.email);
   if (!to) co_return;
-  const auto* words = messages_.lookup(web::LanguagePriority::from_accept_language(mail.accept_language));
-  if (!words) words = &messages_.source();
+  const web::Catalogue& words = words_for(mail.accept_language);
   json::Object view = this->view();
   view.set("code", mail.otp);
   view.set("minutes", std::int64_t{std::chrono::ceil<std::chrono::minutes>(options_.code_lifetime).count()});
   mails_.spawn(post(
       {.to = *std::move(to),
-       .subject = words->text("mail.code.subject", {{"code", mail.otp}, {"service_name", options_.app_name}}),
-       .text = templates_.render("mail_code.txt", view, words->lang()),
-       .html = templates_.render("mail_code", view, words->lang()),
+       .subject = words.text("mail.code.subject", {{"code", mail.otp}, {"service_name", options_.app_name}}),
+       .text = templates_.render("mail_code.txt", view, words.lang()),
+       .html = templates_.render("mail_code", view, words.lang()),
        .deadline = clock_.now() + options_.code_lifetime}));
 }
 
 Task<void> Letters::send_link(Link link, auth::LinkMail mail) {
   auto to = mail::EmailAddress::parse(mail.user.email);
   if (!to) co_return;
-  const web::Catalogue& words = messages_.source();
+  const web::Catalogue& words = words_for(mail.accept_language);
   const LinkWords keys = words_of(link);
   json::Object view = this->view();
   const std::string heading = words.text(keys.subject, {{"service_name", options_.app_name}});

@@ -26,9 +26,8 @@ class Letters {
   Letters(Options options, mail::Sender& mailer, const web::Templates& templates,
           const web::Messages& messages, const Clock& clock);
 
-  /// In the language of the request.
+  // In the language of the request, or in English.
   Task<void> send_code(auth::OtpMail mail);
-  /// In English: links are asked for without one.
   Task<void> send_link(Link link, auth::LinkMail mail);
   /// Resumes when every mail was handed over or given up.
   Task<void> settled() { return mails_.idle(); }
@@ -36,6 +35,7 @@ class Letters {
  private:
   Task<void> post(mail::Message message);
   json::Object view() const;
+  const web::Catalogue& words_for(std::string_view accept_language) const;
 
   const Options options_;
   mail::Sender& mailer_;

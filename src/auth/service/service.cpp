@@ -10,6 +10,7 @@
 #include "auth/plugins/passkey/passkey.h"
 #include "auth/plugins/social/social.h"
 #include "auth/service/forward_auth.h"
+#include "auth/service/handle_typeahead.h"
 #include "auth/service/letters.h"
 #include "auth/service/sign_in_pages.h"
 #include "crypto/hash.h"
@@ -122,7 +123,12 @@ SignInPages::Options page_options(const ServiceOptions& o) {
                            .bluesky = o.bluesky.has_value(),
                            .passkeys = o.passkey_rp_id.has_value(),
                            .password = o.email_and_password.enabled,
+                           .typeahead = !o.typeahead.empty(),
                            .providers = signin::buttons_of(o.providers)};
+  if (o.email_and_password.enabled && !o.email_and_password.disable_sign_up)
+    out.sign_up = {.min_length = o.email_and_password.min_password_length,
+                   .max_length = o.email_and_password.max_password_length,
+                   .verified_first = o.email_and_password.require_email_verification};
   if (o.email_otp)
     out.code = {.digits = o.email_otp->otp_length, .expires_in = o.email_otp->expires_in};
   else if (o.magic_link)
@@ -160,6 +166,7 @@ struct Service::Impl {
         pages({.origin = auth.origin(), .service_host = "", .branding = {.name = options.app_name}},
               templates, messages, branding),
         sign_in(page_options(options), auth, pages),
+        typeahead(options.typeahead, auth.origin(), parts.fetch, parts.clock),
         forward_auth(auth, options.sign_in_page == Switch::on ? auth.origin() + k_page : "") {
     if (needs_mail(options) && !parts.mailer)
       throw std::invalid_argument("a way in sends mails, but no mail is configured");
@@ -177,6 +184,7 @@ struct Service::Impl {
   signin::Branding branding;
   signin::Pages pages;
   SignInPages sign_in;
+  HandleTypeahead typeahead;
   ForwardAuth forward_auth;
 };
 
@@ -216,6 +224,7 @@ web::Router Service::router() {
   }
   if (it.options.sign_in_page == Switch::on) {
     it.sign_in.add_routes(router);
+    if (!it.options.typeahead.empty()) it.typeahead.add_routes(router);
     router.get(std::string(k_static) + "/{file*}", it.static_files.handler());
   }
   router.mount(it.auth.base_path(), it.auth.handler());

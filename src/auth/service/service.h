@@ -57,6 +57,7 @@ struct ServiceOptions {
   std::optional<auth::JwtOptions> jwt = {};
 
   Switch forward_auth = Switch::on, sign_in_page = Switch::on;
+  std::string typeahead = {};           // origin of the AppView that suggests handles there; "": none
   std::string template_directory = {};  // "": the embedded templates
 };
 

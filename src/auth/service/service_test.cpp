@@ -51,7 +51,7 @@ TEST_P(ServiceSchema, KeepsTheTablesOfABetterAuthProgram) {
         "\"updatedAt\" "
         "DATE NOT NULL, \"theirs\" TEXT);");
   });
-  NoNetwork network;
+  TestNetwork network;
   FakeClock clock;
   SeededRng rng;
   ThreadPool passwords(1, 10);
@@ -136,9 +136,48 @@ TEST(Service, MailsLinks) {
   EXPECT_THAT(b[1].text, HasSubstr("https://app.test/api/auth/delete-user/callback?token="));
 }
 
+// Every kind of link, each asked for in German, and in a language that nobody here speaks.
+TEST(Service, MailsLinksInTheLanguageOfWhoAsks) {
+  struct Row {
+    const char *accept_language, *lang, *sign_in, *verify, *reset, *erase;
+  };
+  const Row rows[] = {
+      {"de-AT, en;q=0.5", "de", "Ihr Anmeldelink für My App", "Bestätigen Sie Ihre E-Mail-Adresse für My App",
+       "Ein neues Passwort für My App", "Ihr Konto bei My App löschen?"},
+      {"tlh", "en", "Your sign-in link for My App", "Confirm your e-mail address for My App",
+       "A new password for My App", "Delete your account at My App?"},
+      {"", "en", "Your sign-in link for My App", "Confirm your e-mail address for My App",
+       "A new password for My App", "Delete your account at My App?"}};
+  for (const auto& row : rows) {
+    TestService s([](ServiceOptions& o) {
+      o.magic_link = MagicLinkSettings{};
+      o.delete_user = true;
+    });
+    const auto cookie = s.sign_up("a@example.com");
+    const auto ask = [&](const char* path, json::Object body) {
+      s.send(api(
+          "POST", path, std::move(body),
+          {{"origin", "https://app.test"}, {"cookie", cookie}, {"accept-language", row.accept_language}}));
+    };
+    ask("/sign-in/magic-link", {{"email", "a@example.com"}});
+    ask("/send-verification-email", {{"email", "a@example.com"}});
+    ask("/request-password-reset", {{"email", "a@example.com"}, {"redirectTo", "/reset"}});
+    ask("/delete-user", {{"callbackURL", "/"}});
+    const auto mails = s.mails.list("a@example.com");
+    std::vector<std::string> subjects;
+    for (const auto& mail : mails) {
+      subjects.push_back(mail.subject);
+      EXPECT_THAT(mail.html, HasSubstr(std::string("<html lang=\"") + row.lang + "\"")) << mail.subject;
+      EXPECT_THAT(mail.text, HasSubstr(mail.subject)) << "the heading";
+    }
+    EXPECT_THAT(subjects, ::testing::ElementsAre(row.sign_in, row.verify, row.reset, row.erase))
+        << row.accept_language;
+  }
+}
+
 TEST(Service, RefusesWaysInThatNeedMailWithoutOne) {
   store::TestDatabase db(store::Engine::sqlite);
-  NoNetwork network;
+  TestNetwork network;
   FakeClock clock;
   SeededRng rng;
   ThreadPool passwords(1, 10);

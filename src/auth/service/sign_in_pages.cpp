@@ -11,8 +11,12 @@
 namespace latchkey::service {
 namespace {
 
-constexpr const char* k_page = "/sign-in";
+constexpr const char *k_page = "/sign-in", *k_new = "/sign-in/new";
 constexpr std::size_t k_max_shown = 2048;  // of what was typed
+
+std::string with_callback(const char* path, const std::string& callback) {
+  return callback.empty() ? path : auth::with_query(path, "callbackURL", callback);
+}
 
 void hand_on_cookies(const web::Response& from, web::Response& to) {
   for (auto& cookie : from.headers.all("set-cookie")) to.headers.add("set-cookie", std::move(cookie));
@@ -68,6 +72,10 @@ void SignInPages::add_routes(web::Router& router) {
   if (options_.code || options_.link_expires_in) form("/sign-in/email", &SignInPages::email);
   if (options_.code) form("/sign-in/code", &SignInPages::code);
   if (options_.password) form("/sign-in/password", &SignInPages::password);
+  if (options_.sign_up)
+    pages_.get_and_post(
+        router, k_new, [this](web::Request r) { return open_new(std::move(r)); },
+        [this](web::Request r) { return with_form(&SignInPages::sign_up, std::move(r)); });
 }
 
 // --- What comes in
@@ -87,6 +95,17 @@ std::string SignInPages::token(const std::string& cookie) const {
   return base64url(crypto::hmac_sha256(options_.form_key.reveal(), as_bytes("csrf\n" + cookie)));
 }
 
+SignInPages::Form SignInPages::opened(const web::Request& request, const char* path) const {
+  Form form{.reader = pages_.reader(request),
+            .cookie = request.cookie(cookie_name_).value_or(""),
+            .callback = {},
+            .fields = {}};
+  if (form.cookie.empty()) form.cookie = auth_.rng().token(24);
+  if (auto fields = request.query_fields()) form.callback = callback_of(*fields);
+  form.reader.here = with_callback(path, form.callback);
+  return form;
+}
+
 Task<web::Response> SignInPages::with_form(Act act, web::Request request) {
   Form form{.reader = pages_.reader(request),
             .cookie = request.cookie(cookie_name_).value_or(""),
@@ -95,7 +114,8 @@ Task<web::Response> SignInPages::with_form(Act act, web::Request request) {
   if (form.cookie.empty() || !signin::Pages::has_token(form.fields, token(form.cookie)))
     co_return pages_.forged(request);
   form.callback = callback_of(form.fields);
-  form.reader.here = form.callback.empty() ? k_page : auth::with_query(k_page, "callbackURL", form.callback);
+  form.reader.here = with_callback(k_page, form.callback);
+  request.headers.set("accept-language", form.reader.lang());  // what is mailed is in the page's, too
   co_return co_await (this->*act)(std::move(form), std::move(request));
 }
 
@@ -118,7 +138,8 @@ web::Response SignInPages::page(const Form& form, const char* name, json::Object
   view.set("app_initial", (first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z')
                               ? std::string(1, static_cast<char>(first & ~0x20))
                               : "A");
-  view.set("title", form.reader.text("email.title", {{"app_name", options_.app_name}}));
+  if (!view.find("title"))
+    view.set("title", form.reader.text("email.title", {{"app_name", options_.app_name}}));
   view.set("csrf", token(form.cookie)).set("callback", form.callback).set("api", auth_.base_path());
   std::vector<std::string> form_action;
   if (const auto url = Url::parse(form.callback)) form_action.push_back(url->origin());
@@ -152,14 +173,31 @@ web::Response SignInPages::ways_in(const Form& form, Say say) const {
                     {"with_password", password},
                     {"with_passkey", options_.passkeys},
                     {"with_others", options_.bluesky || email},
+                    {"sign_up_url", password && options_.sign_up ? with_callback(k_new, form.callback) : ""},
                     {"email_action", password ? "/sign-in/password" : "/sign-in/email"},
                     {"passkey_next", next_url(form.callback)},
                     {"email", say.email},
                     {"handle", say.handle},
+                    {"handles_url", options_.typeahead ? "/sign-in/handles" : ""},
                     {"error", say.error},
                     {"notice", say.notice}};
   view.set("providers", std::move(providers));
   return page(form, "service_sign_in", std::move(view), say.status);
+}
+
+web::Response SignInPages::new_page(Form form, Say say) const {
+  form.reader.here = with_callback(k_new, form.callback);
+  if (say.name.size() > k_max_shown) say.name.clear();
+  if (say.email.size() > k_max_shown) say.email.clear();
+  return page(form, "service_new",
+              {{"title", form.reader.text("service.new")},
+               {"name", say.name},
+               {"email", say.email},
+               {"min_length", std::to_string(options_.sign_up->min_length)},
+               {"max_length", std::to_string(options_.sign_up->max_length)},
+               {"back_url", with_callback(k_page, form.callback)},
+               {"error", say.error}},
+              say.status);
 }
 
 web::Response SignInPages::code_page(const Form& form, Say say) const {
@@ -217,21 +255,27 @@ std::string SignInPages::words_of_failure(const Form& form, const web::Response&
   const std::string code = string_at(answer, "code");
   if (code == "INVALID_EMAIL" || code == "VALIDATION_ERROR") return form.reader.text("email.invalid");
   if (code == "INVALID_EMAIL_OR_PASSWORD") return form.reader.text("service.password_wrong");
+  if (code == "PASSWORD_TOO_SHORT" || code == "PASSWORD_TOO_LONG")
+    return form.reader.text("service.password_length",
+                            {{"min_length", std::to_string(options_.sign_up->min_length)},
+                             {"max_length", std::to_string(options_.sign_up->max_length)}});
+  if (code == "USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL") return form.reader.text("service.error.not_linked");
   if (code == "EMAIL_NOT_VERIFIED") return form.reader.text("service.unverified");
   return form.reader.text("service.failed");
 }
 
 Task<web::Response> SignInPages::open(web::Request request) {
-  Form form{.reader = pages_.reader(request),
-            .cookie = request.cookie(cookie_name_).value_or(""),
-            .callback = {},
-            .fields = {}};
-  if (form.cookie.empty()) form.cookie = auth_.rng().token(24);
-  if (auto fields = request.query_fields()) form.callback = callback_of(*fields);
-  form.reader.here = form.callback.empty() ? k_page : auth::with_query(k_page, "callbackURL", form.callback);
+  const Form form = opened(request, k_page);
   const auto who = co_await auth_.session_of(request);
   // Not sent on at once: where the app's host does not get our cookie, it would send people back here.
   co_return who ? signed_in(form, who->user) : ways_in(form, {});
+}
+
+Task<web::Response> SignInPages::open_new(web::Request request) {
+  const Form form = opened(request, k_new);
+  if (co_await auth_.session_of(request))
+    co_return web::Response::redirect(303, with_callback(k_page, form.callback));
+  co_return new_page(form, {});
 }
 
 Task<web::Response> SignInPages::next(web::Request request) {
@@ -239,8 +283,7 @@ Task<web::Response> SignInPages::next(web::Request request) {
   const std::string callback = fields ? callback_of(*fields) : std::string();
   const auto who = co_await auth_.session_of(request);
   if (who && !callback.empty()) co_return web::Response::redirect(303, callback);
-  co_return web::Response::redirect(
-      303, callback.empty() ? k_page : auth::with_query(k_page, "callbackURL", callback));
+  co_return web::Response::redirect(303, with_callback(k_page, callback));
 }
 
 Task<web::Response> SignInPages::error(web::Request request) {
@@ -318,6 +361,27 @@ Task<web::Response> SignInPages::password(Form form, web::Request request) {
                                    {{"email", email}, {"password", form.text("password")}});
   if (answer.status == 200) co_return done(form, answer);
   co_return ways_in(form, {.error = words_of_failure(form, answer), .email = email, .status = answer.status});
+}
+
+Task<web::Response> SignInPages::sign_up(Form form, web::Request request) {
+  const std::string name = form.text("name"), email = form.text("email");
+  const auto answer = co_await api(std::move(request), "/sign-up/email",
+                                   {{"name", name},
+                                    {"email", email},
+                                    {"password", form.text("password")},
+                                    {"callbackURL", next_url(form.callback)}});
+  if (answer.status != 200)
+    co_return new_page(
+        form,
+        {.error = words_of_failure(form, answer), .email = email, .name = name, .status = answer.status});
+  if (!options_.sign_up->verified_first) co_return done(form, answer);
+  co_return page(form, "message",
+                 {{"heading", form.reader.text("code.heading")},
+                  {"message", form.reader.text("service.verify_sent", {{"email", email}})},
+                  {"good", true},
+                  {"next_url", form.reader.here},
+                  {"next_label", form.reader.text("service.back")}},
+                 200);
 }
 
 Task<web::Response> SignInPages::sign_out(Form form, web::Request request) {

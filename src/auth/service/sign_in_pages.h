@@ -4,6 +4,7 @@
 //
 //   GET  /sign-in?callbackURL=…            the ways in; or who is signed in
 //   POST /sign-in/{bluesky,email,code,password,out}
+//   GET, POST /sign-in/new                 an account with a password
 //   GET  /sign-in/next?callbackURL=…       where providers and passkeys come back to
 //   GET  /sign-in/error?error=…
 
@@ -23,11 +24,17 @@ class SignInPages {
     std::string app_name;
     Secret<Bytes> form_key;  // of CSRF tokens
     bool bluesky = false, passkeys = false, password = false;
+    bool typeahead = false;  // handle_typeahead.h is there
     struct Code {
       std::size_t digits;
       std::chrono::seconds expires_in;
     };
     std::optional<Code> code = {};
+    struct SignUp {  // with a password, so long
+      std::size_t min_length, max_length;
+      bool verified_first;  // a link is mailed, and nobody signed in before it is opened
+    };
+    std::optional<SignUp> sign_up = {};
     std::optional<std::chrono::seconds> link_expires_in = {};  // when there is no code
     std::vector<signin::ProviderButton> providers = {};
   };
@@ -46,25 +53,30 @@ class SignInPages {
   };
   /// What a page says besides.
   struct Say {
-    std::string error = {}, notice = {}, email = {}, handle = {};
+    std::string error = {}, notice = {}, email = {}, handle = {}, name = {};
     int status = 200;
   };
   using Act = Task<web::Response> (SignInPages::*)(Form, web::Request);
 
   Task<web::Response> open(web::Request request);
+  Task<web::Response> open_new(web::Request request);
   Task<web::Response> next(web::Request request);
   Task<web::Response> error(web::Request request);
   Task<web::Response> bluesky(Form form, web::Request request);
   Task<web::Response> email(Form form, web::Request request);
   Task<web::Response> code(Form form, web::Request request);
   Task<web::Response> password(Form form, web::Request request);
+  Task<web::Response> sign_up(Form form, web::Request request);
   Task<web::Response> sign_out(Form form, web::Request request);
 
+  /// A page that is gone to, with a token for its forms.
+  Form opened(const web::Request& request, const char* path) const;
   Task<web::Response> with_form(Act act, web::Request request);
   /// A request to the framework, from this browser. Its cookies are the caller's to hand on.
   Task<web::Response> api(web::Request from, std::string path, json::Object body);
 
   web::Response ways_in(const Form& form, Say say) const;
+  web::Response new_page(Form form, Say say) const;
   web::Response code_page(const Form& form, Say say) const;
   web::Response signed_in(const Form& form, const auth::User& user) const;
   /// After a success: with the cookies of `answer`.

@@ -50,6 +50,22 @@ TEST(SignInPage, NeedsNothingFromElsewhereAndNothingInline) {
   EXPECT_EQ(b.get(address).status, 200);
 }
 
+TEST(SignInPage, SuggestsHandlesWhereTheOperatorWantsIt) {
+  TestService off, on([](ServiceOptions& o) { o.typeahead = "https://appview.test"; });
+  const auto plain = TestBrowser(off).get("/sign-in").body;
+  for (const char* part : {"datalist", "data-handles-url", "handles.js"})
+    EXPECT_THAT(plain, Not(HasSubstr(part)));
+  TestBrowser b(on);
+  const auto page = b.get("/sign-in");
+  EXPECT_THAT(page.body, HasSubstr("list=\"handles\" data-handles-url=\"/sign-in/handles\""));
+  EXPECT_THAT(page.body, HasSubstr("<datalist id=\"handles\">"));
+  EXPECT_THAT(page.body,
+              ::testing::ContainsRegex("<script type=\"module\" src=\"/sign-in/static/[^\"]+/handles.js\">"));
+  EXPECT_THAT(std::string(page.headers.get("content-security-policy")), HasSubstr("connect-src 'self';"));
+  EXPECT_THAT(page.body, Not(HasSubstr("appview.test"))) << "the browser asks us";
+  EXPECT_THAT(on.network.asked, ::testing::IsEmpty());
+}
+
 TEST(SignInPage, SpeaksTheReadersLanguage) {
   TestService s(with_codes);
   TestBrowser b(s);
@@ -114,6 +130,14 @@ TEST(SignInPage, SendsLinksWhereThereAreNoCodes) {
   const std::string next(in.headers.get("location"));
   EXPECT_EQ(next, "https://app.test/sign-in/next?callbackURL=https%3A%2F%2Fother.test%2Fx");
   EXPECT_EQ(b.get(next.substr(16)).headers.get("location"), "https://other.test/x");
+}
+
+TEST(SignInPage, MailsInTheLanguageItIsIn) {
+  TestService s([](ServiceOptions& o) { o.magic_link = MagicLinkSettings{}; });
+  TestBrowser b(s);
+  b.get("/sign-in?lang=fr", {{"accept-language", "de"}});
+  b.submit("/sign-in/email", {{"email", "a@example.com"}});
+  EXPECT_EQ(s.mails.list("a@example.com").at(0).subject, "Votre lien de connexion à My App");
 }
 
 TEST(SignInPage, LeavesForTheServerOfABlueskyAccount) {
@@ -212,6 +236,179 @@ TEST(SignInPage, KeepsTheLimitsOfItsRoutes) {
   const FormFields guess{{"email", "a@example.com"}, {"password", "guess"}};
   for (int i = 0; i < 3; ++i) EXPECT_EQ(b.submit("/sign-in/password", guess).status, 401);
   const auto fourth = b.submit("/sign-in/password", guess);
+  EXPECT_EQ(fourth.status, 429);
+  EXPECT_THAT(fourth.body, HasSubstr("Too many tries"));
+}
+
+// --- An account with a password
+
+const FormFields k_ada{{"name", "Ada"}, {"email", "ada@example.com"}, {"password", "password-1234"}};
+
+FormFields with(FormFields fields, const std::string& name, const std::string& value) {
+  for (auto& [n, v] : fields)
+    if (n == name) return v = value, fields;
+  fields.emplace_back(name, value);
+  return fields;
+}
+
+TEST(SignUpPage, MakesAnAccountAndSignsIn) {
+  TestService s;
+  TestBrowser b(s);
+  EXPECT_THAT(b.get("/sign-in?callbackURL=%2Fnotes").body,
+              HasSubstr("href=\"/sign-in/new?callbackURL=%2Fnotes\""));
+  const auto page = b.get("/sign-in/new?callbackURL=%2Fnotes");
+  EXPECT_EQ(page.status, 200);
+  EXPECT_THAT(page.body, HasSubstr("<title>Create an account</title>"));
+  EXPECT_THAT(page.body, HasSubstr("Take a password of 8 to 128 characters."));
+  EXPECT_THAT(page.body, HasSubstr("href=\"/sign-in?callbackURL=%2Fnotes\"")) << "and back";
+  EXPECT_THAT(page.body, HasSubstr("/sign-in/new?callbackURL=%2Fnotes&amp;lang=de"));
+  const auto in = b.submit("/sign-in/new", with(k_ada, "callbackURL", "/notes"));
+  EXPECT_EQ(in.status, 303);
+  EXPECT_EQ(in.headers.get("location"), "/notes");
+  EXPECT_THAT(b.get("/sign-in").body, HasSubstr("Ada"));
+  EXPECT_EQ(b.get("/sign-in/new?callbackURL=%2Fnotes").headers.get("location"),
+            "/sign-in?callbackURL=%2Fnotes")
+      << "who is signed in has an account";
+}
+
+TEST(SignUpPage, SpeaksTheReadersLanguage) {
+  TestService s;
+  TestBrowser b(s);
+  EXPECT_THAT(b.get("/sign-in/new", {{"accept-language", "de"}}).body, HasSubstr("Konto anlegen"));
+  b.get("/sign-in/new?lang=fr");
+  const auto again = b.submit("/sign-in/new", with(k_ada, "password", "short"));
+  EXPECT_THAT(again.body, HasSubstr("Créer un compte"));
+  EXPECT_THAT(again.body, HasSubstr("href=\"/sign-in/new?lang=de\""));
+}
+
+TEST(SignUpPage, TakesPasswordsOfTheConfiguredLength) {
+  TestService s([](ServiceOptions& o) {
+    o.email_and_password.min_password_length = 10;
+    o.email_and_password.max_password_length = 12;
+  });
+  for (const auto& [length, taken] :
+       std::initializer_list<std::pair<int, bool>>{{9, false}, {10, true}, {12, true}, {13, false}}) {
+    TestBrowser b(s);
+    b.get("/sign-in/new");
+    const std::string email = "p" + std::to_string(length) + "@example.com";
+    const std::string password(static_cast<std::size_t>(length), 'x');
+    const auto answer = b.submit("/sign-in/new", with(with(k_ada, "email", email), "password", password));
+    EXPECT_EQ(answer.status, taken ? 303 : 400) << length;
+    if (taken) continue;
+    EXPECT_THAT(answer.body, HasSubstr("role=\"alert\""));
+    EXPECT_THAT(answer.body, HasSubstr("<span>Take a password of 10 to 12 characters.</span>"));
+    EXPECT_THAT(answer.body, HasSubstr("value=\"" + email + "\""));
+    EXPECT_THAT(answer.body, HasSubstr("value=\"Ada\""));
+    EXPECT_THAT(answer.body, Not(HasSubstr(password))) << "passwords are typed again";
+  }
+}
+
+TEST(SignUpPage, SaysWhatElseIsWrong) {
+  TestService s;
+  s.sign_up("ada@example.com");
+  TestBrowser b(s);
+  b.get("/sign-in/new");
+  const auto taken = b.submit("/sign-in/new", k_ada);
+  EXPECT_EQ(taken.status, 422);
+  EXPECT_THAT(taken.body, HasSubstr("There is an account with this e-mail address already"));
+  EXPECT_FALSE(b.jar.contains("__Secure-better-auth.session_token"));
+  const auto odd = b.submit("/sign-in/new", with(k_ada, "email", "ada"));
+  EXPECT_EQ(odd.status, 400);
+  EXPECT_THAT(odd.body, HasSubstr("This is not a valid e-mail address."));
+}
+
+// Who has an account learns nothing but that a mail was sent, and so does nobody else.
+TEST(SignUpPage, WaitsForTheAddressToBeConfirmed) {
+  TestService s([](ServiceOptions& o) { o.email_and_password.require_email_verification = true; });
+  TestBrowser b(s);
+  b.get("/sign-in/new?lang=de");
+  const auto sent = b.submit("/sign-in/new", with(k_ada, "callbackURL", "/notes"));
+  EXPECT_EQ(sent.status, 200);
+  EXPECT_THAT(sent.body, HasSubstr("Wir haben einen Link an ada@example.com gesendet."));
+  EXPECT_THAT(sent.body, HasSubstr("href=\"/sign-in?callbackURL=%2Fnotes\"")) << "to sign in afterwards";
+  EXPECT_FALSE(b.jar.contains("__Secure-better-auth.session_token"));
+  const auto mails = s.mails.list("ada@example.com");
+  ASSERT_EQ(mails.size(), 1u);
+  EXPECT_EQ(mails[0].subject, "Bestätigen Sie Ihre E-Mail-Adresse für My App");
+  const auto at = mails[0].text.find("https://app.test/api/auth/verify-email");
+  const auto link = mails[0].text.substr(at + 16, mails[0].text.find('\n', at) - at - 16);
+
+  b.get("/sign-in");
+  const FormFields in{{"email", "ada@example.com"}, {"password", "password-1234"}};
+  EXPECT_EQ(b.submit("/sign-in/password", in).status, 403) << "not yet";
+  EXPECT_EQ(b.get(link).headers.get("location"), "/notes");
+  EXPECT_EQ(b.submit("/sign-in/password", in).status, 303);
+
+  TestBrowser other(s);
+  other.get("/sign-in/new?lang=de");
+  const auto taken = other.submit("/sign-in/new", with(k_ada, "callbackURL", "/notes"));
+  EXPECT_EQ(taken.status, 200);
+  EXPECT_THAT(taken.body, HasSubstr("Wir haben einen Link an ada@example.com gesendet."));
+  EXPECT_EQ(s.mails.list("ada@example.com").size(), 1u);
+}
+
+TEST(SignUpPage, IsThereOnlyWherePasswordsMakeAccounts) {
+  for (const auto& change : std::initializer_list<TestService::Change>{
+           [](ServiceOptions& o) { o.email_and_password.disable_sign_up = true; },
+           [](ServiceOptions& o) { o.email_and_password.enabled = false; }}) {
+    TestService s(change);
+    TestBrowser b(s);
+    EXPECT_THAT(b.get("/sign-in").body, Not(HasSubstr("/sign-in/new")));
+    EXPECT_EQ(b.get("/sign-in/new").status, 404);
+    EXPECT_EQ(b.submit("/sign-in/new", k_ada).status, 404);
+  }
+}
+
+TEST(SignUpPage, AttackOpenRedirect_CallbackOfAnotherOrigin) {
+  TestService s;
+  int n = 0;
+  for (const char* evil : {"https://evil.test/", "//evil.test", "/\\evil.test", "javascript:alert(1)",
+                           "/%2Fevil.test", "https://app.test@evil.test/", "https://app.test.evil.test"}) {
+    TestBrowser b(s);
+    const auto page = b.get("/sign-in/new?callbackURL=" + percent_encode(evil)).body;
+    EXPECT_THAT(page, Not(HasSubstr("evil"))) << evil;
+    EXPECT_THAT(page, Not(HasSubstr("javascript"))) << evil;
+    const auto wrong = b.submit("/sign-in/new", with(with(k_ada, "password", "x"), "callbackURL", evil));
+    EXPECT_THAT(wrong.body, Not(HasSubstr("evil"))) << evil;
+    const auto in =
+        b.submit("/sign-in/new",
+                 with(with(k_ada, "email", "e" + std::to_string(n++) + "@example.com"), "callbackURL", evil));
+    EXPECT_EQ(in.headers.get("location"), "/sign-in") << evil;
+  }
+}
+
+TEST(SignUpPage, AttackCsrf_FormsFromElsewhere) {
+  TestService s;
+  TestBrowser b(s);
+  b.get("/sign-in/new");
+  EXPECT_EQ(b.post("/sign-in/new", k_ada).status, 403) << "no token";
+  const auto with_token = with(k_ada, "csrf", b.csrf);
+  EXPECT_EQ(b.post("/sign-in/new", with_token, {{"origin", "https://evil.test"}}).status, 403);
+  EXPECT_EQ(b.post("/sign-in/new", with_token, {{"sec-fetch-site", "cross-site"}}).status, 403);
+  TestBrowser stranger(s);
+  EXPECT_EQ(stranger.post("/sign-in/new", with_token).status, 403) << "the token of another browser";
+  EXPECT_EQ(b.post("/sign-in/new", with_token).status, 303);
+}
+
+TEST(SignUpPage, AttackInjection_WhatIsTypedStaysText) {
+  TestService s;
+  TestBrowser b(s);
+  b.get("/sign-in/new");
+  const auto page = b.submit(
+      "/sign-in/new",
+      {{"name", "\"><script>1</script>"}, {"email", "\"><script>2</script>"}, {"password", "password-1234"}});
+  EXPECT_THAT(page.body, Not(HasSubstr("<script>")));
+  EXPECT_THAT(page.body, HasSubstr("&lt;script&gt;1"));
+  EXPECT_THAT(page.body, HasSubstr("&lt;script&gt;2"));
+}
+
+TEST(SignUpPage, KeepsTheLimitsOfItsRoute) {
+  TestService s([](ServiceOptions& o) { o.rate_limit.enabled = true; });
+  TestBrowser b(s);
+  b.get("/sign-in/new");
+  const auto short_one = with(k_ada, "password", "short");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(b.submit("/sign-in/new", short_one).status, 400);
+  const auto fourth = b.submit("/sign-in/new", short_one);
   EXPECT_EQ(fourth.status, 429);
   EXPECT_THAT(fourth.body, HasSubstr("Too many tries"));
 }

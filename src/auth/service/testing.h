@@ -13,11 +13,16 @@
 
 namespace latchkey::service {
 
-class NoNetwork final : public Fetch {
+/// Unreachable until it has an answer.
+class TestNetwork final : public Fetch {
  public:
-  Task<Result<FetchResponse, FetchError>> fetch(FetchRequest) override {
+  Task<Result<FetchResponse, FetchError>> fetch(FetchRequest request) override {
+    asked.push_back(std::move(request));
+    if (answer) co_return *answer;
     co_return fail(FetchError{FetchError::Kind::unreachable, "no network in tests"});
   }
+  std::optional<FetchResponse> answer;
+  std::vector<FetchRequest> asked;
 };
 
 /// As far as pages and headers see the `atproto` plugin.
@@ -85,7 +90,7 @@ struct TestService {
   FakeClock clock;
   SeededRng rng;
   store::TestDatabase db;
-  NoNetwork network;
+  TestNetwork network;
   mail::Trap mails{clock};
   ThreadPool passwords{1, 10};
   std::optional<Service> service;

@@ -177,12 +177,11 @@ Task<void> EmailOtpPlugin::issue(Context& c, Subject subject, Audience audience)
     return out;
   });
   if (!issued.sent || (issued.withheld && options_.feign == EmailOtpOptions::Feign::off)) co_return;
-  co_await c.auth.mail(
-      options_.send({.email = std::move(subject.email),
-                     .otp = issued.code,
-                     .type = std::move(subject.type),
-                     .accept_language = std::string(c.request.headers.get("accept-language")),
-                     .withheld = issued.withheld}));
+  co_await c.auth.mail(options_.send({.email = std::move(subject.email),
+                                      .otp = issued.code,
+                                      .type = std::move(subject.type),
+                                      .accept_language = c.accept_language(),
+                                      .withheld = issued.withheld}));
 }
 
 Verdict EmailOtpPlugin::judge(store::Tx& tx, Context& c, const Subject& subject, std::string_view typed,

@@ -66,7 +66,7 @@ class MagicLink {
     User to;
     to.email = link.email;
     to.name = link.name.value_or("");
-    co_await c.auth.mail(&options_.send, {std::move(to), std::move(url), token});
+    co_await c.auth.mail(&options_.send, {std::move(to), std::move(url), token, c.accept_language()});
     co_return status_true();
   }
 
