@@ -23,7 +23,12 @@ json::Object Users::to_json(const User& user) const {
 std::string random_id(Rng& rng, std::size_t n) {
   constexpr std::string_view alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
   std::string id;
-  for (std::size_t i = 0; i < n; ++i) id += alphabet[rng.below(alphabet.size())];
+  while (id.size() < n) {
+    std::uint8_t raw[48];
+    rng.fill(raw);
+    for (const std::uint8_t byte : raw)  // 6 bits each; two of their 64 values are nobody's
+      if (const std::size_t at = byte & 63; at < alphabet.size() && id.size() < n) id += alphabet[at];
+  }
   return id;
 }
 

@@ -41,6 +41,20 @@ class States final : public oauth::client::StateStore {
   const Vault& vault_;
   Rng& rng_;
   const Clock& clock_;
+
+  /// Whether expired rows are to be removed now: now and then, by whoever adds one.
+  bool tidies_at(Time now);
+  void remember(const std::string& key, const std::string& text, oauth::client::AuthorizationState state);
+  std::optional<oauth::client::AuthorizationState> remembered(const std::string& key, std::string_view text);
+
+  std::mutex mutex_;
+  // Flows that began in this process and most likely end here. As Sessions::opened_.
+  struct Begun {
+    std::string text;
+    oauth::client::AuthorizationState state;
+  };
+  std::map<std::string, Begun, std::less<>> begun_;
+  Time next_tidying_{};
 };
 
 /// A session is stored with its user, whom the OAuth client does not know: insert() and hold() keep it in

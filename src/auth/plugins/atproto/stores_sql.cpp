@@ -19,9 +19,8 @@ using store::Sql;
 
 constexpr Sql k_put_state{
     R"(INSERT INTO "bskyState" ("id", "key", "state", "expiresAt") VALUES (?1, ?2, ?3, ?4))"};
-// A few at a time: whoever adds a row also removes what nobody will come back for.
-constexpr Sql k_expire_states{
-    R"(DELETE FROM "bskyState" WHERE "id" IN (SELECT "id" FROM "bskyState" WHERE "expiresAt" <= ?1 LIMIT 20))"};
+// Reads the whole table, which has no index on it.
+constexpr Sql k_expire_states{R"(DELETE FROM "bskyState" WHERE "expiresAt" <= ?1)"};
 constexpr Sql k_take_state{R"(DELETE FROM "bskyState" WHERE "key" = ?1 RETURNING "state", "expiresAt")"};
 // What is put aside lies beside the states, under keys no state has.
 constexpr Sql k_take_put_aside{
@@ -46,6 +45,7 @@ constexpr Sql k_remove_of_user_did{
 
 constexpr std::string_view k_aside = "revoke:";
 constexpr std::size_t k_max_opened = 1000;
+constexpr std::chrono::minutes k_expire_every{1};
 constexpr std::chrono::hours k_aside_lifetime{24};  // whoever has not revoked by then will not
 
 // 43 characters of base64url: never one of k_aside.
@@ -128,16 +128,41 @@ Task<void> States::put(std::string state, AuthorizationState value) {
   const std::string key = state_key(state), id = random_id(rng_);
   const std::string text = state_json(vault_.seal(oauth::client::state_text(value), state_context(key)));
   const Time now = clock_.now();
+  const bool tidies = tidies_at(now);
+  const Time expires_at = value.expires_at;
+  remember(key, text, std::move(value));
   co_await db_.write([&](store::Tx& tx) {
-    tx.exec(k_expire_states, store::Date(now));
-    tx.exec(k_put_state, id, key, text, store::Date(value.expires_at));
+    if (tidies) tx.exec(k_expire_states, store::Date(now));
+    tx.exec(k_put_state, id, key, text, store::Date(expires_at));
   });
+}
+
+bool States::tidies_at(Time now) {
+  std::lock_guard lock(mutex_);
+  if (now < next_tidying_) return false;
+  next_tidying_ = now + k_expire_every;
+  std::erase_if(begun_, [&](const auto& entry) { return entry.second.state.expires_at <= now; });
+  return true;
+}
+
+void States::remember(const std::string& key, const std::string& text, AuthorizationState state) {
+  std::lock_guard lock(mutex_);
+  if (begun_.size() >= k_max_opened) begun_.clear();
+  begun_.insert_or_assign(key, Begun{text, std::move(state)});
+}
+
+std::optional<AuthorizationState> States::remembered(const std::string& key, std::string_view text) {
+  std::lock_guard lock(mutex_);
+  const auto node = begun_.extract(key);
+  if (!node || node.mapped().text != text) return std::nullopt;
+  return std::move(node.mapped().state);
 }
 
 Task<std::optional<AuthorizationState>> States::take(std::string state, Time now) {
   const std::string key = state_key(state);
   const auto row = co_await db_.write([&](store::Tx& tx) { return tx.one(k_take_state, key); });
   if (!row || row->date(1) <= now) co_return std::nullopt;
+  if (auto mine = remembered(key, row->text(0))) co_return mine;
   const auto value = json::parse(row->text(0));
   const auto* sealed = value ? value->string_at("sealed") : nullptr;
   const auto text = sealed ? vault_.open(*sealed, state_context(key)) : std::nullopt;
