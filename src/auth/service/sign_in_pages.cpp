@@ -11,7 +11,8 @@
 namespace latchkey::service {
 namespace {
 
-constexpr const char *k_page = "/sign-in", *k_new = "/sign-in/new";
+constexpr const char *k_page = "/sign-in", *k_new = "/sign-in/new", *k_next = "/sign-in/next",
+                     *k_error = "/sign-in/error";
 constexpr std::size_t k_max_shown = 2048;  // of what was typed
 
 std::string with_callback(const char* path, const std::string& callback) {
@@ -41,7 +42,8 @@ const char* words_of_error(std::string_view code) {
     if (code == one) return "service.error.not_linked";
   if (code == "signup_disabled" || code == "new_user_signup_disabled" || code == "SIGNUP_DISABLED")
     return "service.error.closed";
-  for (const auto* one : {"state_mismatch", "state_not_found", "INVALID_TOKEN", "EXPIRED_TOKEN"})
+  for (const auto* one :
+       {"state_mismatch", "state_not_found", "INVALID_TOKEN", "EXPIRED_TOKEN", "TOKEN_EXPIRED"})
     if (code == one) return "service.error.expired";
   return "service.error.other";
 }
@@ -65,8 +67,8 @@ void SignInPages::add_routes(web::Router& router) {
     pages_.post(router, path, [this, act](web::Request r) { return with_form(act, std::move(r)); });
   };
   pages_.get(router, k_page, [this](web::Request r) { return open(std::move(r)); });
-  pages_.get(router, "/sign-in/next", [this](web::Request r) { return next(std::move(r)); });
-  pages_.get(router, "/sign-in/error", [this](web::Request r) { return error(std::move(r)); });
+  pages_.get(router, k_next, [this](web::Request r) { return next(std::move(r)); });
+  pages_.get(router, k_error, [this](web::Request r) { return error(std::move(r)); });
   form("/sign-in/out", &SignInPages::sign_out);
   if (options_.bluesky) form("/sign-in/bluesky", &SignInPages::bluesky);
   if (options_.code || options_.link_expires_in) form("/sign-in/email", &SignInPages::email);
@@ -88,7 +90,7 @@ std::string SignInPages::callback_of(const FormFields& fields) const {
 // Providers' ways back are paths of this origin.
 std::string SignInPages::next_url(const std::string& callback) const {
   if (callback.empty()) return k_page;
-  return callback.starts_with('/') ? callback : auth::with_query("/sign-in/next", "callbackURL", callback);
+  return callback.starts_with('/') ? callback : with_callback(k_next, callback);
 }
 
 std::string SignInPages::token(const std::string& cookie) const {
@@ -160,7 +162,7 @@ web::Response SignInPages::ways_in(const Form& form, Say say) const {
     auto view = button.view();
     std::string url = auth::with_query(auth_.base_path() + "/sign-in/social", "provider", button.id);
     url = auth::with_query(url, "callbackURL", next_url(form.callback));
-    view.set("provider_url", auth::with_query(url, "errorCallbackURL", "/sign-in/error"));
+    view.set("provider_url", auth::with_query(url, "errorCallbackURL", k_error));
     providers.push_back(std::move(view));
   }
   if (say.email.size() > k_max_shown) say.email.clear();
@@ -281,6 +283,8 @@ Task<web::Response> SignInPages::open_new(web::Request request) {
 Task<web::Response> SignInPages::next(web::Request request) {
   const auto fields = request.query_fields();
   const std::string callback = fields ? callback_of(*fields) : std::string();
+  if (const auto error = request.query_value("error"))  // a link that was followed too late
+    co_return web::Response::redirect(303, auth::with_query(k_error, "error", *error));
   const auto who = co_await auth_.session_of(request);
   if (who && !callback.empty()) co_return web::Response::redirect(303, callback);
   co_return web::Response::redirect(303, with_callback(k_page, callback));
@@ -290,7 +294,7 @@ Task<web::Response> SignInPages::error(web::Request request) {
   signin::Reader reader = pages_.reader(request);
   std::string code = request.query_value("error").value_or("");
   if (!is_error_code(code)) code.clear();
-  reader.here = code.empty() ? "/sign-in/error" : auth::with_query("/sign-in/error", "error", code);
+  reader.here = code.empty() ? k_error : auth::with_query(k_error, "error", code);
   const std::string heading = reader.text("service.error");
   co_return pages_.page(reader, "error",
                         {{"title", heading},
@@ -325,7 +329,7 @@ Task<web::Response> SignInPages::email(Form form, web::Request request) {
   if (options_.code)
     body.set("type", "sign-in");
   else
-    body.set("callbackURL", next_url(form.callback)).set("errorCallbackURL", "/sign-in/error");
+    body.set("callbackURL", next_url(form.callback)).set("errorCallbackURL", k_error);
   const auto answer = co_await api(std::move(request),
                                    options_.code ? "/email-otp/send-verification-otp" : "/sign-in/magic-link",
                                    std::move(body));
@@ -369,7 +373,7 @@ Task<web::Response> SignInPages::sign_up(Form form, web::Request request) {
                                    {{"name", name},
                                     {"email", email},
                                     {"password", form.text("password")},
-                                    {"callbackURL", next_url(form.callback)}});
+                                    {"callbackURL", with_callback(k_next, form.callback)}});
   if (answer.status != 200)
     co_return new_page(
         form,

@@ -336,7 +336,15 @@ TEST(SignUpPage, WaitsForTheAddressToBeConfirmed) {
   b.get("/sign-in");
   const FormFields in{{"email", "ada@example.com"}, {"password", "password-1234"}};
   EXPECT_EQ(b.submit("/sign-in/password", in).status, 403) << "not yet";
-  EXPECT_EQ(b.get(link).headers.get("location"), "/notes");
+  const auto followed = [&] { return std::string(b.get(link).headers.get("location")); };
+  const auto fresh = followed();
+  EXPECT_EQ(fresh, "/sign-in/next?callbackURL=%2Fnotes");
+  EXPECT_EQ(b.get(fresh).headers.get("location"), "/sign-in?callbackURL=%2Fnotes");
+  s.clock.advance(std::chrono::hours(1));
+  const std::string late(b.get(followed()).headers.get("location"));
+  EXPECT_EQ(late, "/sign-in/error?error=TOKEN_EXPIRED");
+  EXPECT_THAT(b.get(late + "&lang=en").body, HasSubstr("This took too long"));
+  b.get("/sign-in");
   EXPECT_EQ(b.submit("/sign-in/password", in).status, 303);
 
   TestBrowser other(s);
