@@ -141,6 +141,7 @@ test('what the app side costs', { timeout: 1_800_000 }, async (t) => {
   }
   const session = '/api/auth/get-session'
   const many = 1000 * scale
+  printRow('GET /health', many, await repeated('ours', ours, '/health', many), 8)
   printRow('GET /get-session', many, await repeated('ours', ours, session, many), 25, await repeated('node', node, session, many))
   printRow('GET /forward-auth', many, await repeated('ours', ours, '/forward-auth', many), 20)
   const call = '/api/auth/bsky/xrpc/com.atproto.server.getSession'

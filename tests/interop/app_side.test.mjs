@@ -225,6 +225,26 @@ for (const { at, on, skip = false } of runs)
       }
     }))
 
+    it('two processes that are asked at once refresh once', scene(async (t) => {
+      const account = await newAccount(host)
+      const { page } = await newVisitor()
+      await signedIn(page, account)
+      const twin = await service.twin(t)
+      const cookies = await page.context().cookies(service.origin)
+      const cookie = cookies.map(({ name, value }) => `${name}=${value}`).join('; ')
+      const restore = async ({ api }) =>
+        (await fetch(`${api}/bsky/restore`, { method: 'POST', headers: { cookie, origin: app.origin } })).json()
+      const row = stored(account)
+      for (let round = 0; round < 5; ++round) {
+        await row.change({ expires_at: (Date.now() - 1000) * 1000 })
+        const before = await row.version()
+        const answers = await Promise.all(Array.from({ length: 10 }, (_, i) => restore(i % 2 ? twin : service)))
+        for (const { active, did } of answers) assert.deepEqual([active, did], [true, account.did])
+        assert.equal(await row.version(), before + 1)
+      }
+      assert.equal(await whoCalls(page), account.did)
+    }))
+
     it('signing out of Bluesky revokes at the server; the session of the app goes on until it is ended, too', scene(async () => {
       const account = await newAccount(host)
       const { page } = await newVisitor()

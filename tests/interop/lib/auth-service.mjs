@@ -50,6 +50,17 @@ export class AuthService {
     return service
   }
 
+  /** Another process, over the same configuration and data, until the test ends. */
+  async twin(t) {
+    const twin = Object.assign(new AuthService(), this, { run: undefined, port: await freePort() })
+    twin.origin = `http://localhost:${twin.port}`
+    twin.api = `${twin.origin}/api/auth`
+    twin.env = { ...this.env, LATCHKEY_AUTH_LISTEN: `127.0.0.1:${twin.port}` }
+    t.after(() => twin.running && twin.stop())
+    await twin.start()
+    return twin
+  }
+
   get running() {
     return this.run !== undefined && this.run.child.exitCode === null && this.run.child.signalCode === null
   }

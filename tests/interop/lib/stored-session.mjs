@@ -25,6 +25,10 @@ export class StoredSession {
     const [row] = await this.database('SELECT "id", "session" FROM "bskySession" WHERE "did" = $1', this.did)
     return row && { id: row.id, ...JSON.parse(row.session) }
   }
+  /** One more with every change. */
+  async version() {
+    return (await this.#row()).version
+  }
   /** What is in it, or undefined when there is none. */
   async read() {
     const row = await this.#row()
