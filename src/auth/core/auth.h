@@ -105,7 +105,11 @@ class Auth {
   void add_route(const Endpoint& endpoint, const std::string& owner);
   using Params = std::map<std::string, std::string, std::less<>>;
   std::pair<const Route*, Params> find_route(std::string_view path) const;
-  PathLimit limit_of(std::string_view path) const;
+  struct Limit {
+    std::optional<RateLimitRule> rule = {};
+    std::string_view counter = {};  // "": the route's path
+  };
+  Limit limit_of(std::string_view path) const;
   Task<Answer> run(Context& context, const Endpoint* endpoint);
   Task<Result<void, Fault>> run_before(Context& context);
   Task<web::Response> answer(Context& context, const Endpoint* endpoint);

@@ -35,10 +35,10 @@ web::Response too_many(std::chrono::seconds wait) {
 
 }  // namespace
 
-PathLimit Auth::limit_of(std::string_view path) const {
+Auth::Limit Auth::limit_of(std::string_view path) const {
   using namespace std::chrono_literals;
   const RateLimitOptions& o = options_.rate_limit;
-  PathLimit limit{.path = {}, .rule = RateLimitRule{o.window, o.max}};
+  Limit limit{RateLimitRule{o.window, o.max}, {}};
   for (const auto* guarded : {"/sign-in", "/sign-up", "/change-password", "/change-email"})
     if (path.starts_with(guarded)) limit.rule = RateLimitRule{10s, 3};
   for (const auto* sending : {"/request-password-reset", "/send-verification-email"})
@@ -46,7 +46,7 @@ PathLimit Auth::limit_of(std::string_view path) const {
   if (path.starts_with("/forget-password")) limit.rule = RateLimitRule{60s, 3};
   for (const auto* rules : {&plugin_limits_, &o.custom_rules})
     for (const PathLimit& other : *rules)
-      if (matches(other.path, path)) limit = other;
+      if (matches(other.path, path)) limit = {other.rule, other.counter};
   return limit;
 }
 
@@ -70,9 +70,9 @@ Task<web::Response> Auth::handle(web::Request request) {
 
   web::Response response;
   std::optional<std::chrono::seconds> wait;
-  if (const PathLimit limit = options_.rate_limit.enabled ? limit_of(path) : PathLimit(); limit.rule) {
+  if (const Limit limit = options_.rate_limit.enabled ? limit_of(path) : Limit(); limit.rule) {
     // By the route's path: a parameter that is guessed at does not make a counter of its own.
-    const std::string& counter = limit.counter.empty() ? route->path : limit.counter;
+    const std::string_view counter = limit.counter.empty() ? route->path : limit.counter;
     const std::string client = request.remote_ip.empty() ? "" : web::client_network(request.remote_ip);
     wait = co_await rate_limits_->take(fmt::format("{}|{}", client, counter), *limit.rule, now);
   }

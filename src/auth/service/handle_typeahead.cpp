@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "atproto/syntax/handle.h"
+#include "auth/core/users.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/url.h"
@@ -25,12 +26,6 @@ bool may_begin_a_handle(std::string_view q) {
   return q.size() >= k_shortest && q.size() <= k_longest && std::ranges::all_of(q, [](char c) {
            return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
          });
-}
-
-std::string lower_case(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
-  return text;
 }
 
 /// Of {"actors": [{"handle": …}, …]}. Names and pictures are left out: anybody may take another's.
@@ -73,7 +68,7 @@ void HandleTypeahead::add_routes(web::Router& router) {
 
 Task<web::Response> HandleTypeahead::answer(web::Request request) {
   json::Array handles;
-  for (auto& handle : co_await begin_with(lower_case(request.query_value("q").value_or(""))))
+  for (auto& handle : co_await begin_with(auth::lower_case(request.query_value("q").value_or(""))))
     handles.emplace_back(std::move(handle));
   co_return web::Response::json(json::Object{{"handles", std::move(handles)}});
 }

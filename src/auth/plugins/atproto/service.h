@@ -11,19 +11,6 @@
 
 namespace latchkey::auth {
 
-/// Sessions of rows that were opened lately, so that a call does not parse keys again. An entry counts while
-/// the row reads as it did. When full it starts over.
-class OpenedSessions {
- public:
-  std::optional<oauth::client::Session> get(const bsky::Sessions::Found& row) const;
-  void put(const bsky::Sessions::Found& row, oauth::client::Session session);
-
- private:
-  static constexpr std::size_t k_max = 1000;
-  mutable std::mutex mutex_;
-  std::map<std::string, std::pair<std::string, oauth::client::Session>, std::less<>> entries_;
-};
-
 /// One of the plugin; outlives every request.
 class AtprotoService {
  public:
@@ -59,7 +46,7 @@ class AtprotoService {
     bsky::States states;
     bsky::Sessions sessions;
     oauth::client::OauthClient client;
-    OpenedSessions opened;
+    bsky::Remembered<oauth::client::Session> opened;  // by row of bskySession
   };
 
   std::optional<std::string> hand_over(const Context& context) const;

@@ -38,19 +38,6 @@ void add_text(json::Object& out, const char* name, const std::string& text) {
 
 }  // namespace
 
-std::optional<oauth::client::Session> OpenedSessions::get(const bsky::Sessions::Found& row) const {
-  std::lock_guard lock(mutex_);
-  const auto it = entries_.find(row.id);
-  if (it == entries_.end() || it->second.first != row.text) return std::nullopt;
-  return it->second.second;
-}
-
-void OpenedSessions::put(const bsky::Sessions::Found& row, oauth::client::Session session) {
-  std::lock_guard lock(mutex_);
-  if (entries_.size() >= k_max && !entries_.contains(row.id)) entries_.clear();
-  entries_.insert_or_assign(row.id, std::pair(row.text, std::move(session)));
-}
-
 Task<AtprotoService::SessionResult> AtprotoService::session_of(std::string user_id,
                                                                std::optional<std::string> did) {
   const auto row = co_await on_->auth.db().read([&](store::Tx& tx) -> std::optional<bsky::Sessions::Found> {
@@ -60,9 +47,9 @@ Task<AtprotoService::SessionResult> AtprotoService::session_of(std::string user_
     return on_->sessions.find(tx, user_id, which);
   });
   if (!row) co_return no_session();
-  if (auto known = on_->opened.get(*row)) co_return *std::move(known);
+  if (auto known = on_->opened.get(row->id, row->text)) co_return *std::move(known);
   CO_TRY(auto session, co_await on_->client.restore(row->id));
-  on_->opened.put(*row, session);
+  on_->opened.put(row->id, row->text, session);
   co_return session;
 }
 

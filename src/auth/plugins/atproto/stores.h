@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "auth/core/models.h"
+#include "auth/plugins/atproto/remembered.h"
 #include "base/rng.h"
 #include "crypto/aead.h"
 #include "oauth/client/stores.h"
@@ -44,16 +45,9 @@ class States final : public oauth::client::StateStore {
 
   /// Whether expired rows are to be removed now: now and then, by whoever adds one.
   bool tidies_at(Time now);
-  void remember(const std::string& key, const std::string& text, oauth::client::AuthorizationState state);
-  std::optional<oauth::client::AuthorizationState> remembered(const std::string& key, std::string_view text);
 
+  Remembered<oauth::client::AuthorizationState> begun_;  // in this process, where they most likely end
   std::mutex mutex_;
-  // Flows that began in this process and most likely end here. As Sessions::opened_.
-  struct Begun {
-    std::string text;
-    oauth::client::AuthorizationState state;
-  };
-  std::map<std::string, Begun, std::less<>> begun_;
   Time next_tidying_{};
 };
 
@@ -102,7 +96,6 @@ class Sessions final : public oauth::client::SessionStore {
  private:
   std::optional<oauth::client::StoredSession> held(const std::string& id) const;
   std::optional<oauth::client::SessionData> opened(const std::string& id, std::string_view sealed) const;
-  void remember(const std::string& id, std::string sealed, oauth::client::SessionData data) const;
   void put_row_aside(store::Tx& tx, const store::Row& row, Time now) const;
 
   store::Database& db_;
@@ -111,13 +104,7 @@ class Sessions final : public oauth::client::SessionStore {
   const Clock& clock_;
   mutable std::mutex mutex_;
   std::map<std::string, oauth::client::StoredSession, std::less<>> held_;
-  // Rows sealed or opened lately. Deriving a key anew costs more than signing the call it is for. What was
-  // sealed stands beside what was in it: a row that has changed is another text.
-  struct Opened {
-    std::string sealed;
-    oauth::client::SessionData data;
-  };
-  mutable std::map<std::string, Opened, std::less<>> opened_;
+  mutable Remembered<oauth::client::SessionData> opened_;  // rows sealed or opened lately
 };
 
 }  // namespace latchkey::auth::bsky

@@ -44,7 +44,6 @@ constexpr Sql k_remove_of_user_did{
     R"(DELETE FROM "bskySession" WHERE "userId" = ?1 AND "did" = ?2 RETURNING "id", "session")"};
 
 constexpr std::string_view k_aside = "revoke:";
-constexpr std::size_t k_max_opened = 1000;
 constexpr std::chrono::minutes k_expire_every{1};
 constexpr std::chrono::hours k_aside_lifetime{24};  // whoever has not revoked by then will not
 
@@ -130,7 +129,7 @@ Task<void> States::put(std::string state, AuthorizationState value) {
   const Time now = clock_.now();
   const bool tidies = tidies_at(now);
   const Time expires_at = value.expires_at;
-  remember(key, text, std::move(value));
+  begun_.put(key, text, std::move(value));
   co_await db_.write([&](store::Tx& tx) {
     if (tidies) tx.exec(k_expire_states, store::Date(now));
     tx.exec(k_put_state, id, key, text, store::Date(expires_at));
@@ -138,31 +137,20 @@ Task<void> States::put(std::string state, AuthorizationState value) {
 }
 
 bool States::tidies_at(Time now) {
-  std::lock_guard lock(mutex_);
-  if (now < next_tidying_) return false;
-  next_tidying_ = now + k_expire_every;
-  std::erase_if(begun_, [&](const auto& entry) { return entry.second.state.expires_at <= now; });
+  {
+    std::lock_guard lock(mutex_);
+    if (now < next_tidying_) return false;
+    next_tidying_ = now + k_expire_every;
+  }
+  begun_.forget_if([&](const AuthorizationState& state) { return state.expires_at <= now; });
   return true;
-}
-
-void States::remember(const std::string& key, const std::string& text, AuthorizationState state) {
-  std::lock_guard lock(mutex_);
-  if (begun_.size() >= k_max_opened) begun_.clear();
-  begun_.insert_or_assign(key, Begun{text, std::move(state)});
-}
-
-std::optional<AuthorizationState> States::remembered(const std::string& key, std::string_view text) {
-  std::lock_guard lock(mutex_);
-  const auto node = begun_.extract(key);
-  if (!node || node.mapped().text != text) return std::nullopt;
-  return std::move(node.mapped().state);
 }
 
 Task<std::optional<AuthorizationState>> States::take(std::string state, Time now) {
   const std::string key = state_key(state);
   const auto row = co_await db_.write([&](store::Tx& tx) { return tx.one(k_take_state, key); });
   if (!row || row->date(1) <= now) co_return std::nullopt;
-  if (auto mine = remembered(key, row->text(0))) co_return mine;
+  if (auto mine = begun_.take(key, row->text(0))) co_return mine;
   const auto value = json::parse(row->text(0));
   const auto* sealed = value ? value->string_at("sealed") : nullptr;
   const auto text = sealed ? vault_.open(*sealed, state_context(key)) : std::nullopt;
@@ -179,25 +167,15 @@ std::optional<StoredSession> Sessions::held(const std::string& id) const {
 }
 
 std::optional<SessionData> Sessions::opened(const std::string& id, std::string_view sealed) const {
-  {
-    std::lock_guard lock(mutex_);
-    if (const auto it = opened_.find(id); it != opened_.end() && it->second.sealed == sealed)
-      return it->second.data;
-  }
+  if (auto known = opened_.get(id, sealed)) return known;
   const auto text = vault_.open(sealed, session_context(id));
   auto data = text ? oauth::client::session_from_text(id, text->reveal()) : std::nullopt;
   if (!data) {
     log::warn("a stored atproto session does not open", {{"session", id}});
     return data;
   }
-  remember(id, std::string(sealed), *data);
+  opened_.put(id, std::string(sealed), *data);
   return data;
-}
-
-void Sessions::remember(const std::string& id, std::string sealed, SessionData data) const {
-  std::lock_guard lock(mutex_);
-  if (opened_.size() >= k_max_opened) opened_.clear();  // losing it costs each a derivation
-  opened_.insert_or_assign(id, Opened{std::move(sealed), std::move(data)});
 }
 
 Task<void> Sessions::insert(SessionData data) {
@@ -239,9 +217,9 @@ Task<bool> Sessions::replace(SessionData data, std::int64_t expected_version) {
 }
 
 Task<bool> Sessions::erase(std::string id) {
+  opened_.forget(id);
   {
     std::lock_guard lock(mutex_);
-    opened_.erase(id);
     if (held_.erase(id) != 0) co_return true;
   }
   co_return co_await db_.write([&](store::Tx& tx) { return tx.exec(k_erase, id) == 1; });
@@ -282,7 +260,7 @@ Sessions::Fresh Sessions::sealed(const std::string& id) const {
   const auto mine = held(id);
   if (!mine) throw std::logic_error("a session that was not inserted here is to be kept");
   SessionRow row{vault_.seal(oauth::client::session_text(mine->data), session_context(id)), mine->version};
-  remember(id, row.sealed, mine->data);
+  opened_.put(id, row.sealed, mine->data);
   return {id, mine->data.sub.str(), row.str()};
 }
 
